@@ -1,0 +1,95 @@
+# Every target sets up the environment in .venv when it is needed, and only then.
+# Plain make and a POSIX shell are enough (also the make 3.81 of macOS). On Windows use the pip commands in README.md.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lab lint notebooks clean
+
+help: ## say what there is to do
+	@echo "mrkd_edu: masked reverse knowledge distillation, made to be taught"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Options:  make demo ARGS=\"--quick\"         passes options on (here to mrkd-edu demo)"
+	@echo "          make test ARGS=\"-k metrics\"      the same for pytest"
+	@echo "          make demo PYTHON=python3.12      chooses the Python that $(VENV) is made from"
+
+demo: $(VENV)/.ready-base ## train rd and mrkd on a toy data set and write a report
+	@$(BIN)/mrkd-edu demo $(ARGS)
+
+test: lint ## check the code, then run all tests, docstring examples and notebooks
+	@echo "Running tests, docstring examples and notebooks ..."
+	@MRKD_EDU_BUDGET=$${MRKD_EDU_BUDGET:-quick} \
+	  $(BIN)/python -m pytest --nbval-lax --nbval-current-env mrkd_edu tests $(wildcard notebooks) $(ARGS)
+
+lab: $(VENV)/.ready-notebooks ## open the notebooks in JupyterLab
+	@$(BIN)/python -m jupyterlab $(wildcard notebooks) $(ARGS)
+
+lint: $(VENV)/.ready-test ## check style (ruff) and types (mypy)
+	@echo "Checking style and types ..."
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m mypy
+
+notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new output
+	@for notebook in notebooks/*.ipynb; do \
+	  $(BIN)/python -m nbconvert --to notebook --execute --inplace "$$notebook" || exit 1; \
+	done
+
+clean: ## remove what tests and tools leave behind; trained models and .venv stay
+	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist junit*.xml
+	@find . -name $(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +
+	@echo "Clean. The environment is still there; to remove it as well: rm -rf $(VENV)"
+
+# --- the environment ------------------------------------------------------------------------------------------
+# .venv/.made-in holds the folder that .venv belongs to. No such file, another folder (the project was moved), or
+# a Python that is gone (it was upgraded): the target counts as phony, so it and the installation are done again.
+# Each .ready-* stamp says that one set of packages is installed as pyproject.toml asks.
+
+ifneq ($(shell test -x $(BIN)/python && cat $(VENV)/.made-in 2>/dev/null),$(CURDIR))
+.PHONY: $(VENV)/.made-in
+endif
+
+$(VENV)/.made-in:
+	@test -x $(BIN)/python || { \
+	  "$(PYTHON)" -c "" 2>/dev/null || { \
+	    echo "There is no Python called '$(PYTHON)' here. Install Python 3.10 or later,"; \
+	    echo "or name the one you have: make PYTHON=python3.12"; exit 1; }; \
+	  "$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 10))" || { \
+	    echo "'$(PYTHON)' is $$("$(PYTHON)" --version 2>&1), but mrkd_edu needs Python 3.10 or later."; \
+	    echo "Name a newer one: make PYTHON=python3.12"; exit 1; }; \
+	  "$(PYTHON)" -c "import venv, ensurepip" 2>/dev/null || { \
+	    echo "This Python cannot make environments: its module venv (or ensurepip) is missing."; \
+	    echo "On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }; \
+	  echo "Making the environment $(VENV) with $$("$(PYTHON)" --version) ..."; \
+	  "$(PYTHON)" -m venv --clear $(VENV); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@pwd > $@
+
+TEST_EXTRAS := [notebooks,test]
+
+define INSTALL
+@echo "Setting up $(VENV): $(1)."
+@echo "The first time this downloads 2 to 3 GB on Linux (PyTorch with CUDA; 6 GB on disk), less than 1 GB on macOS:"
+@echo "two minutes on a fast network, half an hour on a slow one. Please wait ..."
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".$(2)" || { \
+  echo; \
+  echo "The set-up did not finish: pip's message is above. Run the same make command again when the network"; \
+  echo "is back; what was downloaded is kept. If pip found no torch for your Python, take another Python:"; \
+  echo "rm -rf $(VENV), then for example make PYTHON=python3.12"; exit 1; }
+endef
+
+$(VENV)/.ready-base: pyproject.toml $(VENV)/.made-in
+	$(call INSTALL,the library,)
+	@touch $@
+
+$(VENV)/.ready-notebooks: pyproject.toml $(VENV)/.made-in
+	$(call INSTALL,the library with JupyterLab,[notebooks])
+	@touch $(VENV)/.ready-base $@
+
+$(VENV)/.ready-test: pyproject.toml $(VENV)/.made-in
+	$(call INSTALL,the library with JupyterLab and the test tools,$(TEST_EXTRAS))
+	@touch $(VENV)/.ready-base $(VENV)/.ready-notebooks $@

@@ -1,0 +1,144 @@
+"""The benchmark: category x variant x seed, one row each, as the paper's table needs it.
+
+Every finished row is on disk before the next one starts, so an interrupted benchmark goes on where it stopped. Rows
+that are there already are not computed again.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from tqdm.auto import tqdm
+
+from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.evaluate import evaluate
+from mrkd_edu.model import Variant
+from mrkd_edu.run import Plan, run
+
+KEY = ("category", "variant", "seed", "backbone", "size", "steps")
+MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "leakage", "train_seconds", "ms_per_image")
+Row = dict[str, str]
+
+
+def benchmark(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    *,
+    plan: Plan = Plan(),
+    variants: Sequence[Variant] = ("rd", "ilm", "flm", "mrkd"),
+    seeds: Iterable[int] = (0, 1, 2),
+    device: str = "auto",
+    progress: bool = True,
+) -> list[Row]:
+    """Train and evaluate every combination, and write `results.csv` into `out`.
+
+    Args:
+        folders: one category each.
+        out: where `results.csv` is, or will be.
+        plan: what all runs share; variant and seed are replaced.
+        variants, seeds: the grid.
+        device: `"auto"`, `"cpu"`, `"cuda"`.
+        progress: show bars.
+
+    Returns:
+        The rows of this grid, in its order, as written: text, six digits, empty where not measurable.
+
+    Raises:
+        data.images.DataError: a folder cannot be used. All folders are looked at before the first training.
+        ValueError: two categories of the same name, or a results.csv that is not a benchmark's.
+    """
+    table = Path(out) / "results.csv"
+    rows = read_results(table)
+    sets = [AnomalyFolder(folder) for folder in folders]
+    if len({data.name for data in sets}) < len(sets):
+        raise ValueError(f"Two categories have the same name: {[data.name for data in sets]}. Rename one folder.")
+    grid = [(data, variant, seed) for data in sets for variant in variants for seed in seeds]
+    wanted = []
+    with tqdm(grid, desc="benchmark", unit="run", disable=not progress) as bar:
+        for data, variant, seed in bar:
+            bar.set_postfix_str(f"{data.name} {variant} seed {seed}")
+            mine = replace(plan, variant=variant, seed=seed)
+            steps = mine.recipe.total_steps(data_size(data))
+            key = tuple(str(v) for v in (data.name, variant, seed, mine.backbone, mine.size, steps))
+            if key not in rows:
+                model = run(data, mine, device=device, progress=False)
+                result = evaluate(model, data, progress=False)
+                measured = {**result.metrics, "train_seconds": model.settings.history["seconds"]}
+                rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(measured[m]) for m in MEASURES}
+                _write(table, rows.values())
+            wanted.append(rows[key])
+    return wanted
+
+
+def data_size(data: AnomalyFolder) -> int:
+    """Number of images that a run learns from: the training set without the held-out part."""
+    from mrkd_edu.run import split
+
+    return len(split(len(data.train), 0)[0])
+
+
+def read_results(path: str | Path) -> dict[tuple[str, ...], Row]:
+    """Rows of a `results.csv` by their key; empty where there is no file yet."""
+    path = Path(path)
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != KEY + MEASURES:
+            raise ValueError(f"{path} is not a benchmark's table (its columns differ). Choose another --out.")
+        return {tuple(row[name] for name in KEY): row for row in reader}
+
+
+def summary(rows: Iterable[Row]) -> Table:
+    """Means over the seeds, with their standard deviation, as a table to print."""
+    table = Table(title="mean ± standard deviation over seeds", title_justify="left")
+    for name in ("category", "variant", "seeds"):
+        table.add_column(name)
+    for name in MEASURES:
+        table.add_column(name.replace("_", " "), justify="right")
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["category"], row["variant"]), []).append(row)
+    previous = None
+    for (category, variant), members in groups.items():
+        if previous not in (None, category):
+            table.add_section()
+        previous = category
+        table.add_row(category, variant, str(len(members)), *(mean_and_spread(members, m) for m in MEASURES))
+    return table
+
+
+def mean_and_spread(rows: Sequence[Row], measure: str) -> str:
+    """Mean ± sample standard deviation of one column; the mean alone for one row, a dash for none.
+
+    Example:
+        >>> mean_and_spread([{"aupro": "0.9"}, {"aupro": "0.8"}], "aupro")
+        '0.850 ± 0.071'
+    """
+    values = np.array([float(row[measure]) for row in rows if row[measure]])
+    digits = 3 if measure in MEASURES[:5] else 1
+    if len(values) == 0:
+        return "-"
+    mean = f"{values.mean():.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.{digits}f}"
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _write(path: Path, rows: Iterable[Row]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".tmp")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, KEY + MEASURES)
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(unfinished, path)

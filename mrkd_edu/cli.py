@@ -1,0 +1,350 @@
+"""The command `mrkd-edu`. It parses, calls the library, prints; whatever it can do, Python can do too."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+import webbrowser
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mrkd_edu.run import Plan
+
+# The library is imported inside the commands: `mrkd-edu --help` must not wait for torch.
+
+console = Console(highlight=False)
+problems = Console(stderr=True, highlight=False)
+app = typer.Typer(
+    help="Find defects in images with masked reverse knowledge distillation (MRKD).\n\n"
+    "A frozen teacher network knows images; a student learns to imitate it on *normal* images; where the two "
+    "disagree, there is a defect.\n\n"
+    "Start here:  mrkd-edu demo",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_show_locals=False,
+)
+data_app = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(data_app, name="data")
+
+DataFolder = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Folder of one category: MVTec layout, good/ + defect folders, or images.")
+]
+Backbone = Annotated[str, typer.Option(help="Teacher. Without network: efficientnet_lite0, _lite1, _lite2.")]
+Size = Annotated[int, typer.Option(help="Images are resized to this many pixels a side; a multiple of 32.", min=32)]
+Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the recipe's, 300].", min=1)]
+Recipe = Annotated[str, typer.Option(help="`workshop` (minutes) or `paper` (200 epochs, for a GPU).")]
+Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
+Precision = Annotated[str, typer.Option(help="`auto` takes what is quick here; or `fp32`, `bf16`, `fp16`.")]
+
+
+@app.command()
+def demo(
+    data: Annotated[Path | None, typer.Option(help="Your own category instead of the toy data set.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the report and of both models.")] = Path("report"),
+    quick: Annotated[bool, typer.Option("--quick", help="Small and short, to see that it works; figures mean nothing.")] = False,
+    device: Device = "auto",
+    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
+) -> None:
+    """Train `rd` and `mrkd`, and write a report with pictures. About 5 minutes on a laptop.
+
+    Example:  mrkd-edu demo --data photos/bottle --out report
+    """
+    with errors():
+        from mrkd_edu.benchmark import MEASURES
+        from mrkd_edu.demo import demo as run_demo
+
+        report, evaluations = run_demo(data, out, quick=quick, device=device)
+        table = Table(title=f"{evaluations[0].category}: {len(evaluations[0].samples)} test images", title_justify="left")
+        table.add_column("variant")
+        names = [name for name in MEASURES if name in evaluations[0].metrics]
+        for name in names:
+            table.add_column(name.replace("_", " "), justify="right")
+        for e in evaluations:
+            table.add_row(e.variant, *(number(e.metrics[name], 1 if name == "ms_per_image" else 3) for name in names))
+        console.print(table)
+        console.print(f"Report: {report.resolve()}", soft_wrap=True)
+        if show:
+            webbrowser.open(report.resolve().as_uri())
+
+
+@data_app.command("toy")
+def data_toy(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the data set.")],
+    category: Annotated[str, typer.Option(help="What to photograph.")] = "metal",
+    size: Annotated[int, typer.Option(help="Side of the images, pixels.", min=32)] = 256,
+    seed: Annotated[int, typer.Option(help="Another seed gives another data set.", min=0)] = 0,
+) -> None:
+    """Render a toy data set: products with known defects, exact masks, and the normal twin of every defect.
+
+    Example:  mrkd-edu data toy data --category metal --seed 1
+    """
+    with errors():
+        from mrkd_edu.data.factory import make_toy
+        from mrkd_edu.data.folder import AnomalyFolder
+
+        path = make_toy(folder, category, size=size, seed=seed, progress=True)
+        console.print(AnomalyFolder(path).summary())
+        console.print(f"In {path}")
+
+
+@app.command()
+def train(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="Folder of the trained model.")],
+    variant: Annotated[str, typer.Option(help="`rd` (plain), `ilm`, `flm` or `mrkd` (both).")] = "mrkd",
+    backbone: Backbone = "efficientnet_lite0",
+    size: Size = 256,
+    steps: Steps = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and masks.", min=0)] = 0,
+    recipe: Recipe = "workshop",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a training that was interrupted in --out.")] = False,
+    cache: Annotated[bool, typer.Option(help="Take the run from the cache if it was trained before.")] = True,
+) -> None:
+    """Train one model on the normal images of a folder.
+
+    Example:  mrkd-edu train photos/bottle --variant mrkd --out runs/bottle
+    """
+    with errors():
+        from mrkd_edu.data.folder import AnomalyFolder
+        from mrkd_edu.run import run
+
+        refuse_foreign_run(out, resume)
+        plan = make_plan(variant, backbone, size, steps, seed, recipe, precision)
+        model = run(AnomalyFolder(data), plan, out=out, resume=resume, cache=cache, device=device)
+        facts = model.settings.history
+        console.print(
+            f"{facts['steps']} steps on {facts['images']} images in {facts['seconds']:.0f} s, loss {facts['loss'][-1]:.3f}, "
+            f"threshold {model.settings.threshold:.3f}"
+        )
+        console.print(f"Model: {out}\nNext:  mrkd-edu evaluate {out} {data}", soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained model.")],
+    data: DataFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Measure a model on a test set: AUROC, AUPRO, F1-max, leakage.
+
+    Example:  mrkd-edu evaluate runs/bottle photos/bottle --json
+    """
+    with errors():
+        from mrkd_edu.data.folder import AnomalyFolder
+        from mrkd_edu.evaluate import evaluate as measure
+        from mrkd_edu.model import MRKD
+
+        result = measure(MRKD.load(run, device), AnomalyFolder(data), progress=not as_json)
+        if as_json:
+            facts = {"category": result.category, "variant": result.variant, "threshold": result.threshold}
+            print(json.dumps({**facts, **result.metrics, "leakage_per_scale": result.leakage}, indent=2))
+            return
+        table = Table("measure", title=f"{result.category}, {result.variant}", title_justify="left")
+        table.add_column("value", justify="right")
+        for name, value in result.metrics.items():
+            table.add_row(name.replace("_", " "), number(value, 4))
+        console.print(table)
+        if missing := [name for name, value in result.metrics.items() if value is None]:
+            console.print(f"Not measurable on this data: {', '.join(missing)} (no defective images, or no masks).")
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained model.")],
+    images: Annotated[Path, typer.Argument(metavar="IMAGE_OR_FOLDER", help="One image, or a folder of images.")],
+    out: Annotated[Path, typer.Option(help="Folder for the heat maps and scores.csv.")] = Path("predictions"),
+    device: Device = "auto",
+) -> None:
+    """Give each image a score, a verdict and a heat map.
+
+    Example:  mrkd-edu predict runs/bottle photo.jpg --out predictions
+    """
+    with errors():
+        from PIL import Image
+
+        from mrkd_edu.data.images import list_images
+        from mrkd_edu.model import MRKD
+        from mrkd_edu.plots import overlay
+
+        model = MRKD.load(run, device)
+        paths = list_images(images) if images.is_dir() else [images]
+        out.mkdir(parents=True, exist_ok=True)
+        table = Table("image", "score", "verdict")
+        threshold = model.settings.threshold
+        assert threshold is not None, "run() always calibrates"
+        rows = []
+        for start in range(0, len(paths), 16):
+            part = paths[start : start + 16]
+            found = model.predict(part)
+            for path, score, heat, image, bad in zip(
+                part, found.score, found.anomaly_map, found.image, found.defective, strict=True
+            ):
+                # One colour scale for all images: from 0 to twice the threshold.
+                picture = overlay(image, heat, (0.0, 2 * threshold))
+                target = out / f"{path.stem}_heat.png"
+                if target.name in {row["heat_map"] for row in rows}:  # a.jpg beside a.png
+                    target = out / f"{path.name}_heat.png"
+                Image.fromarray(picture).save(target)
+                verdict = "defective" if bad else "normal"
+                rows.append(
+                    {
+                        "image": path.name,
+                        "score": f"{score:.6g}",
+                        "threshold": f"{threshold:.6g}",
+                        "verdict": verdict,
+                        "heat_map": target.name,
+                    }
+                )
+                colour = "red" if bad else "green"
+                table.add_row(path.name, f"{score:.3f}", f"[{colour}]{verdict}[/{colour}]")
+        with (out / "scores.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+        console.print(table)
+        console.print(f"Defective means: score above {threshold:.3f}. Heat maps and scores.csv: {out}", soft_wrap=True)
+
+
+@app.command()
+def benchmark(
+    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Categories, or folders that hold categories.")],
+    out: Annotated[Path, typer.Option(help="Folder of results.csv; what is there already is not done again.")],
+    variants: Annotated[str, typer.Option(help="Comma-separated.")] = "rd,ilm,flm,mrkd",
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    steps: Steps = None,
+    size: Size = 256,
+    backbone: Backbone = "efficientnet_lite0",
+    recipe: Recipe = "workshop",
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Every category with every variant and seed, into one table. Can be interrupted and goes on where it stopped.
+
+    Example:  mrkd-edu benchmark photos/bottle photos/tile --variants rd,mrkd --seeds 0,1,2 --out results
+    """
+    with errors():
+        from mrkd_edu.benchmark import benchmark as run_benchmark
+        from mrkd_edu.benchmark import summary
+        from mrkd_edu.data.folder import find_categories
+
+        chosen = [check_variant(v.strip()) for v in variants.split(",")]
+        numbers = [seed_number(s) for s in seeds.split(",")]
+        plan = make_plan(chosen[0], backbone, size, steps, numbers[0], recipe, precision)
+        folders = [category for folder in data for category in find_categories(folder)]
+        rows = run_benchmark(folders, out, plan=plan, variants=chosen, seeds=numbers, device=device)
+        console.print(summary(rows))
+        console.print(f"Rows: {out / 'results.csv'}", soft_wrap=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Is this machine ready? Versions, device, teacher weights, disk, cache; and what to do about each problem.
+
+    Example:  mrkd-edu doctor
+    """
+    with errors():
+        from mrkd_edu.doctor import examine
+
+        findings = examine()
+        table = Table("", "what", "found", "what to do")
+        for f in findings:
+            mark = "[red]x[/red]" if f.serious else "[yellow]![/yellow]" if f.cure else "[green]ok[/green]"
+            table.add_row(mark, f.what, f.state, f.cure)
+        console.print(table)
+        if any(f.serious for f in findings):
+            problems.print("[red]Not ready:[/red] see the rows marked x.")
+            raise typer.Exit(1)
+        console.print("Ready. Next:  mrkd-edu demo")
+
+
+def make_plan(
+    variant: str, backbone: str, size: int, steps: int | None, seed: int, recipe: str, precision: str
+) -> Plan:
+    """The options of the command line as a `Plan`; `ValueError` names an option that is no choice."""
+    from mrkd_edu.recipe import RECIPES
+    from mrkd_edu.run import Plan
+    from mrkd_edu.teacher import BACKBONES
+
+    check_choice("--backbone", backbone, BACKBONES)
+    check_choice("--recipe", recipe, RECIPES)
+    check_choice("--precision", precision, ("auto", "fp32", "bf16", "fp16"))
+    chosen = RECIPES[recipe]
+    if steps is not None:
+        chosen = replace(chosen, steps=steps, epochs=None)
+    return Plan(check_variant(variant), backbone, size, seed, chosen, precision)  # type: ignore[arg-type]
+
+
+def check_variant(variant: str) -> Any:
+    """The variant, if it is one."""
+    from mrkd_edu.model import VARIANTS
+
+    check_choice("--variant", variant, VARIANTS)
+    return variant
+
+
+def check_choice(option: str, value: str, choices: Any) -> None:
+    """Raise `ValueError` where the value is none of the choices."""
+    if value not in choices:
+        raise ValueError(f"{option} {value}: no such choice. Choose one of: {', '.join(choices)}.")
+
+
+def seed_number(text: str) -> int:
+    """A seed from the command line."""
+    if not text.strip().isdigit():
+        raise ValueError(f"--seeds {text}: seeds are whole numbers with commas between them, for instance 0,1,2.")
+    return int(text)
+
+
+def refuse_foreign_run(out: Path, resume: bool) -> None:
+    """A finished or interrupted training in the way is not overwritten without a word."""
+    if (out / "model.json").exists() and not resume:
+        raise FileExistsError(f"{out} holds a trained model already. Choose another --out, or delete it first.")
+    if (out / "checkpoint.pt").exists() and not resume:
+        raise FileExistsError(
+            f"{out} holds an interrupted training. Continue it with --resume, or delete {out / 'checkpoint.pt'}."
+        )
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number for a table; a dash where it could not be measured."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """Expected problems end as one message and exit code 1, not as a traceback."""
+    from mrkd_edu.data.images import DataError
+    from mrkd_edu.efficientnet_lite import WeightsNotFound
+    from mrkd_edu.train import TrainingError
+
+    try:
+        yield
+    except (DataError, WeightsNotFound, TrainingError, ValueError, OSError) as error:
+        problems.print("[bold red]Error:[/bold red]", end=" ")
+        problems.print(str(error), markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        problems.print("\nInterrupted. What was trained so far is kept; `mrkd-edu train` goes on with --resume.")
+        raise typer.Exit(130) from None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

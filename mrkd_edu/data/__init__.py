@@ -1,0 +1,27 @@
+"""Images, masks and data sets on disk."""
+
+from mrkd_edu.data.folder import AnomalyFolder, Sample, find_categories
+from mrkd_edu.data.images import (
+    IMAGE_SUFFIXES,
+    DataError,
+    ImageSource,
+    ImageStack,
+    image_size,
+    list_images,
+    read_image,
+    read_mask,
+)
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "AnomalyFolder",
+    "DataError",
+    "ImageSource",
+    "ImageStack",
+    "Sample",
+    "find_categories",
+    "image_size",
+    "list_images",
+    "read_image",
+    "read_mask",
+]

@@ -1,0 +1,122 @@
+r"""How far the student is from the teacher: the loss, the anomaly map and the image's score.
+
+Everything rests on the cosine distance of two feature vectors at one position,
+
+.. math:: d(t, s) = 1 - \frac{\langle t, s \rangle}{\lVert t \rVert \, \lVert s \rVert} \in [0, 2],
+
+0 where student and teacher agree, large where they do not: there is the defect.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Flattening = Literal["flattened", "per_pixel"]
+
+
+def cosine_distance(teacher: Tensor, student: Tensor) -> Tensor:
+    """Distance at every position of one scale: (B, C, h, w) twice to (B, h, w).
+
+    Example:
+        >>> t = torch.tensor([[1.0, 0.0]]).view(1, 2, 1, 1)
+        >>> s = torch.tensor([[0.0, 3.0]]).view(1, 2, 1, 1)
+        >>> cosine_distance(t, s).item(), cosine_distance(t, 5 * t).item()
+        (1.0, 0.0)
+    """
+    return 1 - F.cosine_similarity(teacher.float(), student.float(), dim=1)  # (B, h, w)
+
+
+def distillation_loss(teacher: list[Tensor], student: list[Tensor], form: Flattening = "flattened") -> Tensor:
+    r"""The loss that the student minimises, summed over the scales.
+
+    - `"flattened"`: one cosine over the whole map of a scale, as the published code of RD4AD and MRKD does:
+      :math:`\sum_k \operatorname{mean}_B \bigl(1 - \cos(\operatorname{vec} T_k, \operatorname{vec} S_k)\bigr)`.
+      Positions with long feature vectors count more.
+    - `"per_pixel"`: the mean of the distances at the positions, as RD4AD's formula reads. Every position counts
+      the same, however long its vector.
+
+    Args:
+        teacher, student: three maps each, (B, C_k, h_k, w_k).
+        form: which of the two.
+
+    Returns:
+        A scalar in [0, 2 x number of scales].
+
+    Example:
+        >>> maps = [torch.ones(2, 8, 4, 4)]
+        >>> distillation_loss(maps, maps).item(), distillation_loss(maps, [-maps[0]], "per_pixel").item()
+        (0.0, 2.0)
+    """
+    total = torch.zeros((), device=teacher[0].device)
+    for t, s in zip(teacher, student, strict=True):
+        if form == "flattened":
+            d = 1 - F.cosine_similarity(t.float().flatten(1), s.float().flatten(1), dim=1)  # (B,)
+        else:
+            d = cosine_distance(t, s)  # (B, h, w)
+        total = total + d.mean()
+    return total
+
+
+def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
+    """Smooth maps (B, H, W) with a Gaussian of `sigma` pixels: two fixed one-dimensional convolutions."""
+    radius = max(1, math.ceil(3 * sigma))
+    x = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.exp(-(x**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()  # (2 r + 1,)
+    # Mirrored edges keep a constant map constant; the mirror cannot be longer than the map.
+    pad = [min(radius, n - 1) for n in (maps.shape[-1], maps.shape[-2])]
+    y = F.pad(maps[:, None], (pad[0], pad[0], pad[1], pad[1]), mode="reflect")
+    rest = (radius - pad[0], radius - pad[0], radius - pad[1], radius - pad[1])
+    y = F.pad(y, rest, mode="replicate")  # (B, 1, H + 2 r, W + 2 r)
+    y = F.conv2d(F.conv2d(y, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    return y[:, 0]  # (B, H, W)
+
+
+def anomaly_map(
+    teacher: list[Tensor],
+    student: list[Tensor],
+    size: tuple[int, int],
+    *,
+    combine: Literal["sum", "product"] = "sum",
+    sigma: float = 4.0,
+) -> Tensor:
+    r"""Where teacher and student disagree, at the size of the image.
+
+    :math:`A = \mathcal{G}_\sigma * \sum_k \operatorname{up}(d(T_k, S_k))`, with bilinear upsampling.
+
+    Args:
+        teacher, student: three maps each, (B, C_k, h_k, w_k).
+        size: height and width of the result, pixels.
+        combine: add the scales (the paper), or multiply them: a defect must then show at every scale.
+        sigma: of the Gaussian smoothing, pixels; 0 switches it off. 4 at 256 pixels in the papers.
+
+    Returns:
+        Maps (B, H, W), higher where more anomalous; a sum is in [0, 2 x scales].
+
+    Example:
+        >>> t = [torch.rand(1, 8, n, n) for n in (16, 8)]
+        >>> anomaly_map(t, t, (64, 64)).shape
+        torch.Size([1, 64, 64])
+    """
+    scales = [
+        F.interpolate(cosine_distance(t, s)[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+        for t, s in zip(teacher, student, strict=True)
+    ]  # K maps (B, H, W)
+    stacked = torch.stack(scales)  # (K, B, H, W)
+    maps = stacked.sum(0) if combine == "sum" else stacked.prod(0)
+    return gaussian_blur(maps, sigma) if sigma > 0 else maps
+
+
+def image_score(maps: Tensor) -> Tensor:
+    """One number an image: the maximum of its anomaly map. (B, H, W) to (B,).
+
+    Example:
+        >>> image_score(torch.tensor([[[0.1, 0.9], [0.2, 0.3]]])).item() == torch.tensor(0.9).item()
+        True
+    """
+    return maps.flatten(1).amax(1)

@@ -1,0 +1,125 @@
+"""Evaluation: a model and a test set to one result, with scores, maps, metrics and leakage.
+
+Test images are looked at here and nowhere else. Nothing in this file changes a model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from mrkd_edu.data.folder import AnomalyFolder, Sample
+from mrkd_edu.ilm import add_anomalies, preset
+from mrkd_edu.leakage import leakage
+from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
+from mrkd_edu.model import MRKD
+
+BATCH = 16
+NSA_SEED = 0  # of the synthetic defects that stand in for twins
+
+
+@dataclass
+class Evaluation:
+    """What a model did on a test set of N images.
+
+    Attributes:
+        category: name of the data set.
+        variant: of the model.
+        samples: the N test images: path, label, kind of defect.
+        scores: (N,) image scores.
+        maps: (N, S, S) float32 anomaly maps.
+        masks: (N, S, S) bool ground truth, or None where the data set has none.
+        threshold: the model's, chosen from normal images.
+        metrics: `image_auroc`, `pixel_auroc`, `aupro`, `f1_max`, `f1_threshold`, `leakage`, `ms_per_image`; None where
+            it cannot be measured.
+        leakage: of every scale, or None.
+    """
+
+    category: str
+    variant: str
+    samples: list[Sample]
+    scores: np.ndarray
+    maps: np.ndarray
+    masks: np.ndarray | None
+    threshold: float | None
+    metrics: dict[str, float | None]
+    leakage: list[float] | None
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) 0 normal, 1 defective."""
+        return np.array([s.label for s in self.samples])
+
+
+def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Evaluation:
+    """Score the test images of `data`, and measure.
+
+    Metrics that the data cannot give (no defective images, no masks) are None.
+
+    Args:
+        model: trained.
+        data: with test images.
+        progress: show a bar.
+
+    Raises:
+        ValueError: the data has no test images.
+    """
+    if not data.test:
+        raise ValueError(f"{data.root} has no test images: nothing to evaluate. Use `mrkd-edu predict` on new images.")
+    model.eval()
+    size = model.settings.size
+    images = data.test_images(size)
+    maps, seconds = [], 0.0
+    bar = tqdm(total=len(images), desc="evaluate", unit="image", disable=not progress)
+    with bar:
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]  # (B, 3, S, S)
+            begin = time.perf_counter()
+            maps.append(model.anomaly_maps(batch).cpu())
+            seconds += time.perf_counter() - begin
+            bar.update(len(batch))
+    joined = torch.cat(maps).numpy()  # (N, S, S)
+    scores = joined.max(axis=(1, 2))  # (N,)
+    labels = data.test_labels
+    masks = data.test_masks(size) if data.has_masks else None  # (N, S, S)
+
+    metrics: dict[str, float | None] = dict.fromkeys(("image_auroc", "pixel_auroc", "aupro", "f1_max", "f1_threshold"))
+    if 0 < labels.sum() < len(labels):
+        metrics["image_auroc"] = image_auroc(scores, labels)
+        metrics["f1_max"], metrics["f1_threshold"] = f1_max(scores, labels)
+    if masks is not None:
+        metrics["pixel_auroc"], metrics["aupro"] = pixel_auroc(joined, masks), aupro(joined, masks)
+    leaks = leakage(model.features, leakage_pairs(data, size)) if data.has_twins or not labels.all() else None
+    metrics["leakage"] = None if leaks is None else float(np.mean(leaks))
+    metrics["ms_per_image"] = 1000 * seconds / len(images)
+    return Evaluation(
+        data.name, model.settings.variant, list(data.test), scores, joined, masks, model.settings.threshold, metrics, leaks
+    )
+
+
+def leakage_pairs(data: AnomalyFolder, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Batches of (normal, defective, mask) for leakage.
+
+    The test set's twins where it has them: the same image with and without a real defect. Else synthetic defects
+    (NSA, fixed seed) in the normal test images.
+    """
+    if data.has_twins:
+        normal, defective, masks = data.twin_pairs(size)
+        for start in range(0, len(normal), BATCH):
+            part = slice(start, start + BATCH)
+            yield normal[part], defective[part], torch.from_numpy(masks[part])
+        return
+    images = data.test_images(size)
+    good = np.flatnonzero(data.test_labels == 0)
+    nsa = preset(data.name, images[good[:BATCH]])
+    rng = np.random.default_rng(NSA_SEED)
+    for start in range(0, len(good), BATCH):
+        normal_batch = images[good[start : start + BATCH]]  # (B, 3, S, S)
+        anomalous, mask = add_anomalies(normal_batch, nsa, rng)
+        yield normal_batch, anomalous, mask

@@ -1,0 +1,57 @@
+"""Which device, and which number format it is quick in."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """`"auto"` is the GPU where there is one, else the CPU; any other word is taken as torch's.
+
+    Raises:
+        ValueError: a GPU was asked for and there is none.
+
+    Example:
+        >>> pick_device("cpu")
+        device(type='cpu')
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("This machine has no CUDA GPU that torch can see. Use --device cpu (or auto).")
+    return chosen
+
+
+def quick_dtype(device: torch.device) -> torch.dtype:
+    """The format with the best speed that still trains: bf16 where the hardware computes in it, else fp32.
+
+    Decided from what the processor says of itself, not by a stopwatch, so that the same machine always gives the
+    same answer. A CPU without bf16 instructions emulates them, slower than fp32.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu":
+        for feature in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+            if getattr(torch.cpu, feature, lambda: False)():
+                return torch.bfloat16
+    return torch.float32
+
+
+def autocast(device: torch.device, precision: Precision = "auto") -> AbstractContextManager:
+    """Context in which torch computes in the quick format.
+
+    Args:
+        device: where.
+        precision: `"auto"`, or one format on request.
+    """
+    formats = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    dtype = quick_dtype(device) if precision == "auto" else formats[precision]
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)

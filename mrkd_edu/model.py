@@ -1,0 +1,289 @@
+r"""MRKD: teacher and student in one object, in four variants.
+
+=======  ===  ===  =====================================================================
+variant  ILM  FLM  the student's task
+=======  ===  ===  =====================================================================
+`rd`     no   no   reproduce the normal image's features (RD4AD, the baseline)
+`ilm`    yes  no   restore the normal features from those of an image with a synthetic defect
+`flm`    no   yes  restore features of which random positions are hidden
+`mrkd`   yes  yes  both
+=======  ===  ===  =====================================================================
+
+This file wires the parts; each part has a file of its own. Training is in `train.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mrkd_edu import __version__
+from mrkd_edu.data.images import list_images, read_image
+from mrkd_edu.distance import anomaly_map, image_score
+from mrkd_edu.flm import FeatureMasking
+from mrkd_edu.hardware import Precision, autocast, pick_device
+from mrkd_edu.student import Student
+from mrkd_edu.teacher import OFFLINE_TEACHER, Teacher
+
+Variant = Literal["rd", "ilm", "flm", "mrkd"]
+VARIANTS: tuple[Variant, ...] = ("rd", "ilm", "flm", "mrkd")
+ImageLike = str | Path | Image.Image | np.ndarray | Tensor
+
+
+class ModelError(ValueError):
+    """A saved model that cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about N images.
+
+    Attributes:
+        score: (N,) one number an image, higher where more anomalous.
+        anomaly_map: (N, size, size) float32, at the model's working size.
+        image: (N, size, size, 3) uint8, what the model looked at.
+        threshold: the verdict's limit on `score`, or None when the model has none yet.
+    """
+
+    score: np.ndarray
+    anomaly_map: np.ndarray
+    image: np.ndarray
+    threshold: float | None
+
+    @property
+    def defective(self) -> np.ndarray:
+        """(N,) bool: score above the threshold.
+
+        Raises:
+            ModelError: the model was never calibrated.
+        """
+        if self.threshold is None:
+            raise ModelError("This model has no threshold yet: call model.calibrate(normal_images) first.")
+        return self.score > self.threshold
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass
+class Settings:
+    """All that is needed to build a model again. Saved as JSON beside the weights."""
+
+    backbone: str = OFFLINE_TEACHER
+    variant: Variant = "mrkd"
+    size: int = 256
+    strides: tuple[int, int, int] = (4, 8, 16)
+    drop: float | tuple[float, ...] = 0.2
+    residual: bool = True
+    combine: Literal["sum", "product"] = "sum"
+    precision: Precision = "auto"
+    threshold: float | None = None
+    history: dict[str, Any] = field(default_factory=dict)
+
+
+class MRKD(nn.Module):
+    r"""A frozen teacher, a student that learns to imitate it on normal images, and their distance.
+
+    Args:
+        backbone: the teacher, a key of `teacher.BACKBONES`.
+        variant: `"rd"`, `"ilm"`, `"flm"` or `"mrkd"`.
+        size: side of the square that every image is resized to, pixels; a multiple of 32.
+        strides: of the three scales.
+        drop: FLM's :math:`\lambda`, one number or one per scale.
+        residual: whether FLM's generation modules start as the identity.
+        combine: add or multiply the scales' maps.
+        precision: number format of the networks; `"auto"` is the one that is quick on the device.
+        seed: of the student's initial weights.
+        pretrained: `False` gives the teacher random weights, for tests of shapes only.
+
+    Raises:
+        ValueError: unknown variant or backbone, or a size that is not a multiple of 32.
+
+    Example:
+        >>> model = MRKD(variant="rd", size=64)
+        >>> photo = np.zeros((480, 640, 3), np.uint8)
+        >>> prediction = model.predict(photo)
+        >>> prediction.anomaly_map.shape, prediction.score.shape
+        ((1, 64, 64), (1,))
+    """
+
+    def __init__(
+        self,
+        backbone: str = OFFLINE_TEACHER,
+        variant: Variant = "mrkd",
+        *,
+        size: int = 256,
+        strides: tuple[int, int, int] = (4, 8, 16),
+        drop: float | tuple[float, ...] = 0.2,
+        residual: bool = True,
+        combine: Literal["sum", "product"] = "sum",
+        precision: Precision = "auto",
+        seed: int = 0,
+        pretrained: bool = True,
+    ):
+        super().__init__()
+        if variant not in VARIANTS:
+            raise ValueError(f"Unknown variant {variant!r}. Choose one of: {', '.join(VARIANTS)}.")
+        coarsest = 2 * strides[-1]  # the bottleneck halves the coarsest scale once more
+        if size < coarsest or size % coarsest:
+            raise ValueError(f"size must be a multiple of {coarsest} pixels, for instance 256; got {size}.")
+        self.settings = Settings(backbone, variant, size, tuple(strides), drop, residual, combine, precision)  # type: ignore[arg-type]
+        self.teacher = Teacher(backbone, pretrained=pretrained, strides=strides)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.student = Student(self.teacher)
+            self.flm = FeatureMasking(self.teacher.channels, drop, residual=residual) if self.masks_features else None
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.eval()
+
+    @property
+    def masks_images(self) -> bool:
+        """Whether training pastes synthetic anomalies (ILM)."""
+        return self.settings.variant in ("ilm", "mrkd")
+
+    @property
+    def masks_features(self) -> bool:
+        """Whether training hides feature positions (FLM)."""
+        return self.settings.variant in ("flm", "mrkd")
+
+    @property
+    def device(self) -> torch.device:
+        return self.teacher.mean.device
+
+    def autocast(self) -> AbstractContextManager:
+        """Context in which the networks run in the model's number format."""
+        return autocast(self.device, self.settings.precision)
+
+    def restore(self, features: list[Tensor], generator: torch.Generator | None = None) -> list[Tensor]:
+        """Teacher features to student features :math:`S_k`; FLM masks them in training, with `generator`."""
+        maps = self.student(features)
+        return maps if self.flm is None else self.flm(maps, generator)
+
+    def features(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Images (B, 3, size, size) to the teacher's and the student's three maps."""
+        with self.autocast():
+            teacher = self.teacher(images.to(self.device))
+            return teacher, self.restore(teacher)
+
+    forward = features
+
+    @torch.no_grad()
+    def anomaly_maps(self, images: Tensor) -> Tensor:
+        """Images (B, 3, size, size) to anomaly maps (B, size, size), float32 on the model's device."""
+        teacher, student = self.features(images)
+        size = self.settings.size
+        # The papers smooth with 4 pixels at 256.
+        return anomaly_map(teacher, student, (size, size), combine=self.settings.combine, sigma=size / 64)
+
+    def predict(self, images: ImageLike | Sequence[ImageLike], *, batch: int = 16) -> Prediction:
+        """Score images of any size and mode.
+
+        Args:
+            images: a file, a folder, a PIL image, an array (H, W), (H, W, 3) or (N, H, W, 3), a tensor (3, H, W)
+                or (N, 3, H, W), or a list of these. See `data.images.read_image` for what is accepted.
+            batch: how many go through the network at a time.
+
+        Raises:
+            data.images.DataError: an image that cannot be read; the message names it.
+        """
+        self.eval()
+        sources = _as_list(images)
+        pixels, maps = [], []
+        for start in range(0, len(sources), batch):
+            chunk = np.stack([read_image(s, self.settings.size) for s in sources[start : start + batch]])  # (B, S, S, 3)
+            pixels.append(chunk)
+            maps.append(self.anomaly_maps(torch.from_numpy(chunk).permute(0, 3, 1, 2)).cpu())
+        joined = torch.cat(maps)  # (N, S, S)
+        return Prediction(
+            image_score(joined).numpy(), joined.numpy(), np.concatenate(pixels), self.settings.threshold
+        )
+
+    def calibrate(self, scores: np.ndarray, sigmas: float = 3.0) -> float:
+        r"""Set the threshold from the scores of *normal* images the student was not trained on.
+
+        :math:`\mu + 3\sigma` of the scores: no defect is needed to choose it, so none can be cheated with.
+
+        Args:
+            scores: (N,) of normal images.
+            sigmas: how many standard deviations above the mean.
+
+        Returns:
+            The threshold, also stored in `settings.threshold`.
+        """
+        scores = np.asarray(scores, dtype=np.float64)
+        if len(scores) < 2 or not np.isfinite(scores).all():
+            raise ValueError(f"A threshold needs at least 2 finite scores of normal images; got {len(scores)}.")
+        self.settings.threshold = float(scores.mean() + sigmas * scores.std())
+        return self.settings.threshold
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `model.safetensors` (student and FLM; the teacher is fetched by name) and `model.json`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {k: v.contiguous() for k, v in self.state_dict().items() if not k.startswith("teacher.")}
+        save_file(weights, folder / "model.safetensors")
+        facts = {
+            "mrkd_edu": __version__,
+            "teacher_fingerprint": self.teacher.fingerprint(),
+            "settings": asdict(self.settings),
+        }
+        (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> MRKD:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: no model there, files that do not fit each other, or another teacher's student.
+        """
+        folder = Path(folder)
+        try:
+            facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+            settings = facts["settings"]
+            threshold, history = settings.pop("threshold"), settings.pop("history")
+            for name in ("strides", "drop"):
+                if isinstance(settings[name], list):
+                    settings[name] = tuple(settings[name])
+            model = cls(**settings)
+            weights = load_file(folder / "model.safetensors")
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"{folder} holds no trained model ({Path(error.filename or '').name or error} is missing). "
+                "Train one:  mrkd-edu train DATA --out RUN"
+            ) from error
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder / 'model.json'} is not a model description: {error!r}. Train again.") from error
+        model.settings.threshold, model.settings.history = threshold, history
+        if facts["teacher_fingerprint"] != model.teacher.fingerprint():
+            raise ModelError(
+                f"The student in {folder} was trained with other weights of {model.settings.backbone} than those "
+                "installed here. Install the same weights, or train again."
+            )
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        if unexpected or any(not name.startswith("teacher.") for name in missing):
+            raise ModelError(f"{folder / 'model.safetensors'} does not fit {folder / 'model.json'}. Train again.")
+        return model.to(pick_device(device)).eval()
+
+
+def _as_list(images: Any) -> list[Any]:
+    """One image, a folder, a batch or a list to a list of single images."""
+    if isinstance(images, (str, Path)) and Path(images).is_dir():
+        images = list_images(Path(images))
+    if isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4:
+        images = list(images)
+    if not isinstance(images, (list, tuple)):
+        images = [images]
+    if not images:
+        raise ValueError("No image to predict: the list or folder is empty.")
+    return list(images)

@@ -1,0 +1,65 @@
+"""Recipes: every number that decides how a student is trained, in one place and under a name.
+
+- `workshop` (the default) makes all four variants converge in minutes on a laptop. Its choices come from training
+  loss and normal images only, never from test scores; docs/results.md has the measurements.
+- `paper` is the setting of Jiang, Cao and Shen (2023), section 4.1, for a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mrkd_edu.distance import Flattening
+
+
+@dataclass(frozen=True)
+class Recipe:
+    r"""Settings of one training.
+
+    Attributes:
+        steps: gradient steps; or None when `epochs` counts.
+        epochs: passes over the training images; or None when `steps` counts.
+        batch: images a step.
+        lr: learning rate of Adam, after warm-up.
+        betas: of Adam.
+        warmup: steps over which the learning rate rises from zero.
+        schedule: what follows: `"constant"`, or `"cosine"` down to zero.
+        loss: see `distance.distillation_loss`.
+        drop: :math:`\lambda` of FLM, one number or one per scale.
+        residual: whether FLM's generation modules start as the identity, see `flm.GenerationModule`.
+        published_ilm: paste within the same image, as the published code does, instead of the blending and source
+            that the NSA settings name.
+    """
+
+    steps: int | None = 300
+    epochs: int | None = None
+    batch: int = 16
+    lr: float = 0.005
+    betas: tuple[float, float] = (0.5, 0.999)
+    warmup: int = 30
+    schedule: Literal["constant", "cosine"] = "cosine"
+    loss: Flattening = "flattened"
+    drop: float | tuple[float, ...] = 0.2
+    residual: bool = True
+    published_ilm: bool = False
+
+    def total_steps(self, images: int) -> int:
+        """Gradient steps for a training set of `images` images.
+
+        Example:
+            >>> RECIPES["workshop"].total_steps(209), RECIPES["paper"].total_steps(209)
+            (300, 2800)
+        """
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return self.epochs * -(-images // self.batch)
+
+
+RECIPES: dict[str, Recipe] = {
+    "workshop": Recipe(),
+    "paper": Recipe(
+        steps=None, epochs=200, warmup=0, schedule="constant", residual=False, published_ilm=True
+    ),
+}

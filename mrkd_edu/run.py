@@ -1,0 +1,199 @@
+"""A run: from a folder of images to a trained model, never done twice.
+
+`run` holds out some normal images, trains on the others, sets the threshold from the held-out ones, and keeps the
+result in a cache. The key of the cache is made of everything that decides the result: the settings, the content of
+the images, and the code that trains. A notebook or a second command that asks for the same run gets it at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mrkd_edu
+from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.data.images import ImageStack
+from mrkd_edu.hardware import Precision, pick_device, quick_dtype
+from mrkd_edu.ilm import NSA, preset
+from mrkd_edu.model import MRKD, ModelError, Variant
+from mrkd_edu.recipe import RECIPES, Recipe
+from mrkd_edu.teacher import OFFLINE_TEACHER
+from mrkd_edu.train import History, fit
+
+HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
+CODE = (  # the files that decide what a training gives
+    *("data/images.py", "data/folder.py", "distance.py", "efficientnet_lite.py", "flm.py", "hardware.py", "ilm.py"),
+    *("model.py", "recipe.py", "run.py", "student.py", "teacher.py", "train.py"),
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a run, except the images.
+
+    Attributes:
+        variant: `"rd"`, `"ilm"`, `"flm"` or `"mrkd"`.
+        backbone: the teacher.
+        size: side of the working square, pixels.
+        seed: of weights, order, masks and synthetic anomalies.
+        recipe: see `recipe.Recipe`.
+        precision: number format.
+        nsa: settings of the synthetic anomalies; None takes the category's preset.
+    """
+
+    variant: Variant = "mrkd"
+    backbone: str = OFFLINE_TEACHER
+    size: int = 256
+    seed: int = 0
+    recipe: Recipe = RECIPES["workshop"]
+    precision: Precision = "auto"
+    nsa: NSA | None = None
+
+
+def run(
+    data: AnomalyFolder,
+    plan: Plan,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    cache: bool = True,
+    device: str = "auto",
+    progress: bool = True,
+) -> MRKD:
+    """Train a model on the normal images of `data`, or take it from the cache.
+
+    Args:
+        data: its training images are used, its test images never.
+        plan: the settings.
+        out: folder for the model (`model.safetensors`, `model.json`); None keeps it in the cache only.
+        resume: continue a training that was interrupted in `out`.
+        cache: whether the run may be taken from and kept in the cache.
+        device: `"auto"`, `"cpu"`, `"cuda"`.
+        progress: show bars, and a line on what was reused.
+
+    Returns:
+        The trained model with its threshold; `model.settings.history` tells of the training.
+
+    Raises:
+        data.images.DataError: images that cannot be read.
+        TrainingError: the training failed.
+    """
+    where = pick_device(device)
+    key = run_key(data, plan, str(quick_dtype(where)))
+    kept = cache_folder() / "runs" / key
+    if cache and (kept / "model.json").exists():
+        try:
+            model = MRKD.load(kept, device)
+        except ModelError:  # damaged: train anew
+            shutil.rmtree(kept)
+        else:
+            if progress:
+                facts = model.settings.history
+                print(
+                    f"Reused run {key[:8]}: {plan.variant} on {data.name}, {facts['steps']} steps, seed {plan.seed}, "
+                    f"trained before in {facts['seconds']:.0f} s.",
+                    file=sys.stderr,
+                )
+            if out is not None:
+                model.save(out)
+            return model
+
+    recipe = plan.recipe
+    model = MRKD(
+        plan.backbone,
+        plan.variant,
+        size=plan.size,
+        drop=recipe.drop,
+        residual=recipe.residual,
+        precision=plan.precision,
+        seed=plan.seed,
+    )
+    images = data.train_images(plan.size)
+    learned, held_out = split(len(images), plan.seed)
+    nsa = plan.nsa or preset(data.name, images[learned[:16]])
+    if recipe.published_ilm:
+        nsa = replace(nsa, blend="swap", source="same")
+    folder = Path(out) if out is not None else kept
+    checkpoint = folder / "checkpoint.pt"
+    history = fit(
+        model,
+        ImageStack([images.paths[i] for i in learned], plan.size),
+        recipe=recipe,
+        nsa=nsa,
+        seed=plan.seed,
+        device=device,
+        checkpoint=checkpoint,
+        resume=resume or out is None,  # the cache's own folder is named by its settings: always the same training
+        progress=progress,
+    )
+    scores = [model.anomaly_maps(images[held_out[i : i + 16]]).amax((1, 2)).cpu() for i in range(0, len(held_out), 16)]
+    model.calibrate(np.concatenate(scores))
+    model.settings.history = {**_facts(history), "plan": _plain(plan), "nsa": _plain(nsa), "category": data.name}
+    model.save(folder)
+    checkpoint.unlink(missing_ok=True)
+    if cache and folder != kept:
+        model.save(kept)
+    return model
+
+
+def split(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the normal images to learn from, and of those held out for the threshold.
+
+    One in ten is held out, four at least. A set of fewer than 12 images is too small to give any away: all are
+    used for both, and the threshold will be on the low side.
+
+    Example:
+        >>> learned, held_out = split(100, seed=0)
+        >>> len(learned), len(held_out), set(learned) & set(held_out)
+        (90, 10, set())
+    """
+    order = np.random.default_rng([seed, 2]).permutation(images)
+    if images < 12:
+        return order, order
+    n = max(4, round(images * HELD_OUT))
+    return order[n:], order[:n]
+
+
+def run_key(data: AnomalyFolder, plan: Plan, dtype: str) -> str:
+    """Name of a run: a hash of its settings, its images and the code that trains."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps(_plain(plan), sort_keys=True).encode())
+    digest.update(f"{dtype} {data.name} {data.fingerprint()}".encode())
+    package = Path(mrkd_edu.__file__).parent
+    for name in CODE:
+        digest.update((package / name).read_bytes())
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Where runs and toy data are kept: `$MRKD_EDU_CACHE`, else the user's cache folder.
+
+    Example:
+        >>> cache_folder().name
+        'mrkd_edu'
+    """
+    if chosen := os.environ.get("MRKD_EDU_CACHE"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "mrkd_edu"
+
+
+def _facts(history: History) -> dict[str, Any]:
+    return {
+        "steps": len(history.loss),
+        "seconds": round(history.seconds, 2),
+        "images": history.images,
+        "loss": [round(value, 5) for value in history.loss],
+    }
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(settings)))

@@ -1,0 +1,144 @@
+r"""The student: teacher features in, the same features out, through a narrow place.
+
+Reverse distillation (Deng and Li, CVPR 2022) turns the student around: it does not see the image but the
+teacher's features, squeezes them through a bottleneck, and rebuilds them from deep to shallow::
+
+    T_1, T_2, T_3  ->  Bottleneck (MFF, OCE)  ->  Decoder  ->  S_3, S_2, S_1
+
+- **MFF**, multi-scale feature fusion: stride-2 convolutions bring all scales to the coarsest one, concatenate.
+- **OCE**, one-class embedding: one more residual stage, stride 2: the narrow place.
+- **Decoder**: the teacher mirrored; each stage doubles the size with a transposed convolution.
+
+With `wide_resnet50_2` this is the paper's student. Feature-level masking is not here but in `flm.py`.
+"""
+
+from __future__ import annotations
+
+from math import log2
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mrkd_edu.teacher import BACKBONES, Teacher
+
+
+def conv_bn(c_in: int, c_out: int, kernel: int, stride: int = 1, *, up: bool = False) -> nn.Sequential:
+    """Convolution and normalisation. `up` doubles the size with a 2x2 transposed convolution instead."""
+    conv: nn.Module
+    if up:
+        conv = nn.ConvTranspose2d(c_in, c_out, 2, stride=2, bias=False)
+    else:
+        conv = nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(c_out))
+
+
+class ResidualBlock(nn.Module):
+    """A ResNet block that keeps, halves (`stride=2`) or doubles (`up=True`) the size.
+
+    Args:
+        c_in, c_out: channels.
+        kind: `"basic"` two 3x3 convolutions (ResNet-18, -34); `"bottleneck"` 1x1, 3x3, 1x1 with a quarter of the
+            channels in the middle (ResNet-50); `"wide"` the same with half of them (WideResNet-50-2).
+        activate: end in a ReLU. Off where the features to imitate can be negative.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kind: str, *, stride: int = 1, up: bool = False, activate: bool = True
+    ):
+        super().__init__()
+        if kind == "basic":
+            layers = [conv_bn(c_in, c_out, 3, stride, up=up), conv_bn(c_out, c_out, 3)]
+        else:
+            c_mid = c_out // 2 if kind == "wide" else c_out // 4
+            layers = [conv_bn(c_in, c_mid, 1), conv_bn(c_mid, c_mid, 3, stride, up=up), conv_bn(c_mid, c_out, 1)]
+        self.layers = nn.ModuleList(layers)
+        same = c_in == c_out and stride == 1 and not up
+        self.shortcut = nn.Identity() if same else conv_bn(c_in, c_out, 1, stride, up=up)
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for layer in self.layers[:-1]:
+            y = F.relu(layer(y))
+        y = self.layers[-1](y) + self.shortcut(x)
+        return F.relu(y) if self.activate else y
+
+
+class Bottleneck(nn.Module):
+    """Three feature maps to one small embedding: MFF, then OCE.
+
+    Args:
+        channels, strides: of the teacher's three scales.
+        kind: see `ResidualBlock`.
+        blocks: residual blocks of the OCE.
+    """
+
+    def __init__(self, channels: tuple[int, ...], strides: tuple[int, ...], kind: str, blocks: int):
+        super().__init__()
+        self.mff = nn.ModuleList()
+        for k, stride in enumerate(strides):
+            path = list(channels[k:])
+            path += [channels[-1]] * (int(log2(strides[-1] / stride)) + 1 - len(path))
+            steps = zip(path[:-1], path[1:], strict=True)  # e.g. 256 -> 512 -> 1024
+            self.mff.append(nn.Sequential(*(nn.Sequential(conv_bn(a, b, 3, 2), nn.ReLU()) for a, b in steps)))
+        fused, self.channels = len(channels) * channels[-1], 2 * channels[-1]
+        oce = [ResidualBlock(fused, self.channels, kind, stride=2)]
+        oce += [ResidualBlock(self.channels, self.channels, kind) for _ in range(blocks - 1)]
+        self.oce = nn.Sequential(*oce)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        fused = torch.cat([path(t) for path, t in zip(self.mff, features, strict=True)], 1)  # (B, 3 c_3, h_3, w_3)
+        return self.oce(fused)  # (B, 2 c_3, h_3 / 2, w_3 / 2)
+
+
+class Decoder(nn.Module):
+    """The embedding back to three feature maps, from deep to shallow.
+
+    Args:
+        c_in: channels of the embedding.
+        channels: of the three scales, shallow to deep.
+        kind: see `ResidualBlock`.
+        blocks: residual blocks of the stages that end in scales 3, 2, 1.
+        signed: the features to imitate can be negative, so the stages do not end in a ReLU.
+    """
+
+    def __init__(self, c_in: int, channels: tuple[int, ...], kind: str, blocks: tuple[int, ...], signed: bool):
+        super().__init__()
+        self.stages = nn.ModuleList()
+        for c_out, n in zip(reversed(channels), blocks, strict=True):
+            stage = [ResidualBlock(c_in, c_out, kind, up=True, activate=not (signed and n == 1))]
+            stage += [ResidualBlock(c_out, c_out, kind, activate=not (signed and i == n - 1)) for i in range(1, n)]
+            self.stages.append(nn.Sequential(*stage))
+            c_in = c_out
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps[::-1]  # S_1, S_2, S_3 as the teacher's
+
+
+class Student(nn.Module):
+    """Bottleneck and decoder, built to fit a teacher.
+
+    Example:
+        >>> teacher = Teacher("efficientnet_lite0", pretrained=False)
+        >>> student = Student(teacher)
+        >>> maps = student(teacher(torch.zeros(1, 3, 64, 64)))
+        >>> [tuple(s.shape) for s in maps]
+        [(1, 24, 16, 16), (1, 40, 8, 8), (1, 112, 4, 4)]
+    """
+
+    def __init__(self, teacher: Teacher):
+        super().__init__()
+        entry = BACKBONES[teacher.backbone]
+        self.bottleneck = Bottleneck(teacher.channels, teacher.strides, entry.block, entry.oce_blocks)
+        self.decoder = Decoder(
+            self.bottleneck.channels, teacher.channels, entry.block, entry.blocks, teacher.signed
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Teacher features (three maps) to student features of the same shapes."""
+        return self.decoder(self.bottleneck(features))

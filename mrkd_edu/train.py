@@ -1,0 +1,291 @@
+"""Training: `fit` turns normal images into a student.
+
+What happens in a step is ten lines (`_Task.loss`): choose normal images, paste synthetic defects into them (ILM), let
+the student restore, compare with the teacher's features of the *normal* images. The rest of the file is what makes
+a training pleasant and safe: cached teacher features, progress, checkpoints, and a resume that continues bit for bit.
+
+Randomness: step `i` of a training with seed `s` draws from a generator made of (s, i) alone. Nothing has to be
+remembered to resume, and a longer training begins like a shorter one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from mrkd_edu.data.images import ImageStack
+from mrkd_edu.distance import distillation_loss
+from mrkd_edu.hardware import pick_device, quick_dtype
+from mrkd_edu.ilm import DEFAULT, NSA, add_anomalies
+from mrkd_edu.model import MRKD
+from mrkd_edu.recipe import RECIPES, Recipe
+
+FEATURE_MEMORY = 2 * 2**30  # bytes that cached teacher features may take
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why and what to do."""
+
+
+@dataclass
+class History:
+    """What happened in a training.
+
+    Attributes:
+        loss: of every step.
+        seconds: spent training, over all sittings.
+        images: in the training set.
+        batch: images a step.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    images: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a callback of `fit` sees after every step."""
+
+    step: int
+    steps: int
+    loss: float
+    model: MRKD
+
+
+def fit(
+    model: MRKD,
+    images: ImageStack | Tensor,
+    *,
+    recipe: Recipe = RECIPES["workshop"],
+    nsa: NSA = DEFAULT,
+    seed: int = 0,
+    device: str = "auto",
+    checkpoint: str | Path | None = None,
+    every: int = 50,
+    resume: bool = False,
+    progress: bool = True,
+    callback: Callable[[Moment], Any] | None = None,
+) -> History:
+    """Train the model's student on normal images.
+
+    Args:
+        model: trained in place; its variant says what is masked.
+        images: normal images, (N, 3, size, size) uint8.
+        recipe: steps, batch, learning rate and so on.
+        nsa: settings of the synthetic anomalies, for the variants with ILM.
+        seed: of the order of images, the synthetic anomalies and the feature masks.
+        device: `"auto"`, `"cpu"`, `"cuda"`.
+        checkpoint: file to save progress in, every `every` steps, on Ctrl-C and at the end.
+        every: steps between checkpoints.
+        resume: continue from `checkpoint` where it exists. The result is the same, bit for bit, as without the
+            interruption on the same machine.
+        progress: show a bar with loss and images per second.
+        callback: called after every step; return `False` to stop early.
+
+    Returns:
+        The history. The model is left in evaluation mode.
+
+    Raises:
+        ValueError: images of the wrong shape.
+        TrainingError: the loss is not finite, or the checkpoint belongs to another training.
+        KeyboardInterrupt: Ctrl-C, after the checkpoint was saved.
+
+    Example:
+        >>> model = MRKD(variant="rd", size=64)
+        >>> images = torch.randint(0, 255, (8, 3, 64, 64), dtype=torch.uint8)
+        >>> history = fit(model, images, recipe=Recipe(steps=2, batch=4), progress=False)
+        >>> len(history.loss), history.loss[1] < history.loss[0]
+        (2, True)
+    """
+    size = model.settings.size
+    if tuple(images.shape[1:]) != (3, size, size) or len(images) < 2:
+        raise ValueError(f"fit needs at least 2 images of shape (3, {size}, {size}); got {tuple(images.shape)}.")
+    model.to(pick_device(device))
+    steps = recipe.total_steps(len(images))
+    task = _Task(model, images, recipe, nsa, seed)
+    optimiser = torch.optim.Adam(task.parameters, lr=recipe.lr, betas=recipe.betas)
+    fp16 = quick_dtype(model.device) == torch.float16 and model.settings.precision in ("auto", "fp16")
+    scaler = torch.amp.GradScaler(model.device.type, enabled=fp16)  # only fp16 needs its gradients scaled
+    history = History(images=len(images), batch=recipe.batch)
+    path = Path(checkpoint) if checkpoint else None
+    saved = _Checkpoint(path, task.identity, history, student=task.learner, optimiser=optimiser, scaler=scaler)
+    if resume:
+        saved.load()
+
+    model.train()
+    bar = tqdm(total=steps, initial=len(history.loss), desc=model.settings.variant, unit="step", disable=not progress)
+    try:
+        with ThreadPoolExecutor(1) as worker, bar:
+            upcoming = worker.submit(task.batch, len(history.loss))
+            for step in range(len(history.loss), steps):
+                start = time.perf_counter()
+                batch = upcoming.result()
+                if step + 1 < steps:
+                    upcoming = worker.submit(task.batch, step + 1)  # made while this one is learned from
+                for group in optimiser.param_groups:
+                    group["lr"] = learning_rate(recipe, step, steps)
+                loss = task.loss(batch)
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise TrainingError(
+                        f"The loss of step {step + 1} is {value}. The weights of the last checkpoint are still good. "
+                        f"Lower the learning rate (now {recipe.lr}) or train with precision='fp32'."
+                    )
+                optimiser.zero_grad()
+                scaler.scale(loss).backward()
+                scaler.step(optimiser)
+                scaler.update()
+                history.loss.append(value)
+                history.seconds += time.perf_counter() - start
+                bar.update()
+                if progress:
+                    rate = recipe.batch / (time.perf_counter() - start)
+                    bar.set_postfix(loss=f"{value:.3f}", images_per_s=f"{rate:.0f}", refresh=False)
+                if (step + 1) % every == 0:
+                    saved.save()
+                if callback is not None and callback(Moment(step + 1, steps, value, model)) is False:
+                    break
+    except KeyboardInterrupt:
+        saved.save()
+        raise
+    finally:
+        model.eval()
+    saved.save()
+    return history
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Learning rate of a step: a linear warm-up, then constant or half a cosine down to zero.
+
+    Example:
+        >>> recipe = Recipe(lr=1.0, warmup=10, schedule="cosine")
+        >>> [round(learning_rate(recipe, i, 110), 2) for i in (0, 9, 60, 109)]
+        [0.1, 1.0, 0.5, 0.0]
+    """
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    if recipe.schedule == "constant":
+        return recipe.lr
+    done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Input of one step, ready before the step begins."""
+
+    index: np.ndarray  # (B,) which training images
+    normal: Tensor  # (B, 3, S, S) uint8
+    seen: Tensor  # (B, 3, S, S) uint8: what the student's teacher sees; with ILM, with synthetic anomalies
+    masks: torch.Generator  # for FLM
+
+
+class _Task:
+    """Batches and loss of one training."""
+
+    def __init__(self, model: MRKD, images: ImageStack | Tensor, recipe: Recipe, nsa: NSA, seed: int):
+        self.model, self.images, self.recipe, self.nsa, self.seed = model, images, recipe, nsa, seed
+        self.learner = nn.ModuleDict({name: m for name, m in model.named_children() if name != "teacher"})
+        self.parameters = list(self.learner.parameters())
+        self.features = cache_features(model, images)
+        self.identity = repr((model.settings.variant, model.settings.backbone, recipe, nsa, seed, len(images)))
+
+    def batch(self, step: int) -> _Batch:
+        """The batch of a step: a function of the seed and the step's number alone."""
+        rng = np.random.default_rng([self.seed, step])
+        index = self._order(step)
+        normal = self.images[index]  # (B, 3, S, S)
+        seen = normal
+        if self.model.masks_images:
+            sources = self.images[rng.integers(0, len(self.images), len(index))]
+            seen, _ = add_anomalies(normal, self.nsa, rng, sources)
+        masks = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        return _Batch(index, normal, seen, masks)
+
+    def _order(self, step: int) -> np.ndarray:
+        """Indices of a step. Every epoch is a fresh permutation; a batch may reach into the next epoch."""
+        n, size = len(self.images), self.recipe.batch
+        places = np.arange(step * size, (step + 1) * size)
+        epochs = {e: np.random.default_rng([self.seed, e, 1]).permutation(n) for e in set((places // n).tolist())}
+        return np.array([epochs[p // n][p % n] for p in places.tolist()])
+
+    def loss(self, batch: _Batch) -> Tensor:
+        """The distillation loss of one batch (the paper's figure 2, left to right)."""
+        model = self.model
+        with model.autocast():
+            if self.features is not None:
+                index = torch.from_numpy(batch.index).to(model.device)
+                target = [f[index] for f in self.features]  # T_k of the normal images
+            else:
+                target = model.teacher(batch.normal.to(model.device))
+            given = target if batch.seen is batch.normal else model.teacher(batch.seen.to(model.device))
+            student = model.restore(given, batch.masks)  # S_k
+        return distillation_loss(target, student, self.recipe.loss)
+
+
+@torch.no_grad()
+def cache_features(model: MRKD, images: ImageStack | Tensor, batch: int = 16) -> list[Tensor] | None:
+    """Teacher features of all normal images, computed once: the teacher is frozen, so they never change.
+
+    Returns:
+        Three maps (N, C_k, h_k, w_k), or None where they would not fit into `FEATURE_MEMORY`: then every step
+        computes its own.
+    """
+    kept: list[Tensor] = []
+    for start in range(0, len(images), batch):
+        with model.autocast():
+            features = model.teacher(images[start : start + batch].to(model.device))
+        if not kept:
+            per_image = sum(f[0].numel() * f.element_size() for f in features)
+            if per_image * len(images) > FEATURE_MEMORY:
+                return None
+            shapes = [(len(images), *f.shape[1:]) for f in features]
+            like = {"device": model.device, "memory_format": torch.channels_last}
+            kept = [torch.empty(s, dtype=f.dtype, **like) for s, f in zip(shapes, features, strict=True)]
+        for whole, part in zip(kept, features, strict=True):
+            whole[start : start + batch] = part
+    return kept
+
+
+class _Checkpoint:
+    """Everything that a training needs to continue: weights, optimiser, and how far it came."""
+
+    def __init__(self, path: Path | None, identity: str, history: History, **parts: Any):
+        self.path, self.identity, self.history, self.parts = path, identity, history, parts
+
+    def save(self) -> None:
+        if self.path is None:
+            return
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
+        state.update(identity=self.identity, history=asdict(self.history))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_suffix(".tmp")
+        torch.save(state, unfinished)
+        os.replace(unfinished, self.path)  # a kill in between leaves the older checkpoint whole
+
+    def load(self) -> None:
+        if self.path is None or not self.path.exists():
+            return
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        if state["identity"] != self.identity:
+            raise TrainingError(
+                f"{self.path} belongs to another training.\n  there: {state['identity']}\n  here:  {self.identity}\n"
+                "Resume with the same settings, or delete the file to start anew."
+            )
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        for name, value in state["history"].items():
+            setattr(self.history, name, value)
