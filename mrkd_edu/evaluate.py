@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,12 @@ from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder, Sample
 from mrkd_edu.ilm import add_anomalies, preset
-from mrkd_edu.leakage import leakage
+from mrkd_edu.leakage import LeakageUndefined, leakage
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
 from mrkd_edu.model import MRKD
 
 BATCH = 16
+COSTS = ("train_seconds", "ms_per_image")
 NSA_SEED = 0  # of the synthetic defects that stand in for twins
 
 
@@ -36,7 +38,8 @@ class Evaluation:
         maps: (N, S, S) float32 anomaly maps.
         masks: (N, S, S) bool ground truth, or None where the data set has none.
         threshold: the model's, chosen from normal images.
-        metrics: `image_auroc`, `pixel_auroc`, `aupro`, `f1_max`, `f1_threshold`, `leakage`, `ms_per_image`; None where
+        metrics: `image_auroc`, `pixel_auroc`, `aupro`, `f1_max`, `f1_threshold`, `leakage` (mean over the scales),
+            `train_seconds`, `ms_per_image`; None where
             it cannot be measured.
         leakage: of every scale, or None.
     """
@@ -89,17 +92,23 @@ def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Eval
     labels = data.test_labels
     masks = data.test_masks(size) if data.has_masks else None  # (N, S, S)
 
-    metrics: dict[str, float | None] = dict.fromkeys(("image_auroc", "pixel_auroc", "aupro", "f1_max", "f1_threshold"))
+    names = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "f1_threshold", "leakage", *COSTS)
+    metrics: dict[str, float | None] = dict.fromkeys(names)
     if 0 < labels.sum() < len(labels):
         metrics["image_auroc"] = image_auroc(scores, labels)
         metrics["f1_max"], metrics["f1_threshold"] = f1_max(scores, labels)
     if masks is not None:
         metrics["pixel_auroc"], metrics["aupro"] = pixel_auroc(joined, masks), aupro(joined, masks)
-    leaks = leakage(model.features, leakage_pairs(data, size)) if data.has_twins or not labels.all() else None
+    leaks: list[float] | None = None
+    if data.has_twins or not labels.all():
+        with suppress(LeakageUndefined):  # no synthetic defect found a place in the normal images
+            leaks = leakage(model.features, leakage_pairs(data, size))
     metrics["leakage"] = None if leaks is None else float(np.mean(leaks))
+    settings = model.settings
+    metrics["train_seconds"] = settings.history.get("seconds")
     metrics["ms_per_image"] = 1000 * seconds / len(images)
     return Evaluation(
-        data.name, model.settings.variant, list(data.test), scores, joined, masks, model.settings.threshold, metrics, leaks
+        data.name, settings.variant, list(data.test), scores, joined, masks, settings.threshold, metrics, leaks
     )
 
 

@@ -99,6 +99,9 @@ class FeatureMasking(nn.Module):
         if self.training:
             if generator is None:
                 raise ValueError("FLM draws random masks in training: pass generator=torch.Generator().")
-            masks = [random_mask(len(s), *s.shape[-2:], d, generator) for s, d in zip(maps, self.drop, strict=True)]
+            masks = [
+                random_mask(len(s), s.shape[2], s.shape[3], d, generator)
+                for s, d in zip(maps, self.drop, strict=True)
+            ]
             maps = [s * m.to(s) for s, m in zip(maps, masks, strict=True)]  # M_k * S_k
         return [restore(s) for restore, s in zip(self.generate, maps, strict=True)]  # G_k(...)

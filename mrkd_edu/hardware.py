@@ -43,15 +43,25 @@ def quick_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def autocast(device: torch.device, precision: Precision = "auto") -> AbstractContextManager:
-    """Context in which torch computes in the quick format.
+def number_format(device: torch.device, precision: Precision = "auto") -> torch.dtype:
+    """The format that the networks compute in: the quick one, or the one on request.
 
-    Args:
-        device: where.
-        precision: `"auto"`, or one format on request.
+    Raises:
+        ValueError: unknown precision.
+
+    Example:
+        >>> number_format(torch.device("cpu"), "fp32")
+        torch.float32
     """
     formats = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    dtype = quick_dtype(device) if precision == "auto" else formats[precision]
+    if precision != "auto" and precision not in formats:
+        raise ValueError(f"Unknown precision {precision!r}. Choose one of: auto, {', '.join(formats)}.")
+    return quick_dtype(device) if precision == "auto" else formats[precision]
+
+
+def autocast(device: torch.device, precision: Precision = "auto") -> AbstractContextManager:
+    """Context in which torch computes in `number_format(device, precision)`."""
+    dtype = number_format(device, precision)
     if dtype == torch.float32:
         return nullcontext()
     return torch.autocast(device.type, dtype=dtype)

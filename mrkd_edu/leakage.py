@@ -21,6 +21,10 @@ from torch import Tensor
 FeaturePair = tuple[list[Tensor], list[Tensor]]
 
 
+class LeakageUndefined(ValueError):
+    """There is no pair, or no defect that the teacher can see: nothing that could leak."""
+
+
 def mask_at_scale(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """Bool mask (B, H, W) at a feature map's size: a position counts when the defect touches its cell.
 
@@ -68,7 +72,7 @@ def leakage(
         defect, above 1 it exaggerates it.
 
     Raises:
-        ValueError: no pair, or defects that do not change the teacher's features at all.
+        LeakageUndefined: no pair, or defects that do not change the teacher's features at all.
 
     Example:
         >>> copycat = lambda x: ([x.float()], [x.float()])
@@ -82,5 +86,5 @@ def leakage(
         sums = leakage_sums(features(normal), features(defective), mask)
         total = sums if total is None else total + sums
     if total is None or (total[1] == 0).any():
-        raise ValueError("Leakage needs at least one pair whose defect changes the teacher's features.")
+        raise LeakageUndefined("Leakage needs at least one pair whose defect changes the teacher's features.")
     return (total[0] / total[1]).tolist()

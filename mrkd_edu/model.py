@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -31,7 +32,7 @@ from mrkd_edu import __version__
 from mrkd_edu.data.images import list_images, read_image
 from mrkd_edu.distance import anomaly_map, image_score
 from mrkd_edu.flm import FeatureMasking
-from mrkd_edu.hardware import Precision, autocast, pick_device
+from mrkd_edu.hardware import Precision, autocast, number_format, pick_device
 from mrkd_edu.student import Student
 from mrkd_edu.teacher import OFFLINE_TEACHER, Teacher
 
@@ -107,7 +108,7 @@ class MRKD(nn.Module):
         pretrained: `False` gives the teacher random weights, for tests of shapes only.
 
     Raises:
-        ValueError: unknown variant or backbone, or a size that is not a multiple of 32.
+        ValueError: unknown variant, backbone or precision, or a size that is not a multiple of 32.
 
     Example:
         >>> model = MRKD(variant="rd", size=64)
@@ -138,9 +139,10 @@ class MRKD(nn.Module):
         if size < coarsest or size % coarsest:
             raise ValueError(f"size must be a multiple of {coarsest} pixels, for instance 256; got {size}.")
         self.settings = Settings(backbone, variant, size, tuple(strides), drop, residual, combine, precision)  # type: ignore[arg-type]
-        self.teacher = Teacher(backbone, pretrained=pretrained, strides=strides)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        number_format(torch.device("cpu"), precision)  # refuses an unknown precision now, not in the first step
+        with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they would have been
+            self.teacher = Teacher(backbone, pretrained=pretrained, strides=strides)
+            torch.default_generator.manual_seed(seed)
             self.student = Student(self.teacher)
             self.flm = FeatureMasking(self.teacher.channels, drop, residual=residual) if self.masks_features else None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -200,7 +202,8 @@ class MRKD(nn.Module):
         sources = _as_list(images)
         pixels, maps = [], []
         for start in range(0, len(sources), batch):
-            chunk = np.stack([read_image(s, self.settings.size) for s in sources[start : start + batch]])  # (B, S, S, 3)
+            part = sources[start : start + batch]
+            chunk = np.stack([read_image(source, self.settings.size) for source in part])  # (B, S, S, 3)
             pixels.append(chunk)
             maps.append(self.anomaly_maps(torch.from_numpy(chunk).permute(0, 3, 1, 2)).cpu())
         joined = torch.cat(maps)  # (N, S, S)
@@ -245,34 +248,40 @@ class MRKD(nn.Module):
         """Read what `save` wrote.
 
         Raises:
-            ModelError: no model there, files that do not fit each other, or another teacher's student.
+            ModelError: no model there, damaged files, files that do not fit, or another teacher's student.
+            WeightsNotFound: the teacher's weights are missing.
         """
         folder = Path(folder)
         try:
             facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-            settings = facts["settings"]
+            settings, fingerprint = facts["settings"], facts["teacher_fingerprint"]
             threshold, history = settings.pop("threshold"), settings.pop("history")
             for name in ("strides", "drop"):
                 if isinstance(settings[name], list):
                     settings[name] = tuple(settings[name])
             model = cls(**settings)
             weights = load_file(folder / "model.safetensors")
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise ModelError(
                 f"{folder} holds no trained model ({Path(error.filename or '').name or error} is missing). "
                 "Train one:  mrkd-edu train DATA --out RUN"
             ) from error
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ModelError(f"{folder / 'model.json'} is not a model description: {error!r}. Train again.") from error
+        except SafetensorError as error:
+            raise ModelError(f"{folder / 'model.safetensors'} is damaged ({error}). Train again.") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # no JSON, or not what we write
+            raise ModelError(
+                f"{folder / 'model.json'} is not a model description: {error!r}. Train again."
+            ) from error
         model.settings.threshold, model.settings.history = threshold, history
-        if facts["teacher_fingerprint"] != model.teacher.fingerprint():
+        if fingerprint != model.teacher.fingerprint():
             raise ModelError(
                 f"The student in {folder} was trained with other weights of {model.settings.backbone} than those "
                 "installed here. Install the same weights, or train again."
             )
-        missing, unexpected = model.load_state_dict(weights, strict=False)
-        if unexpected or any(not name.startswith("teacher.") for name in missing):
+        here = {k: v.shape for k, v in model.state_dict().items() if not k.startswith("teacher.")}
+        if {k: v.shape for k, v in weights.items()} != here:
             raise ModelError(f"{folder / 'model.safetensors'} does not fit {folder / 'model.json'}. Train again.")
+        model.load_state_dict(weights, strict=False)  # not strict: the teacher is not in the file
         return model.to(pick_device(device)).eval()
 
 

@@ -7,10 +7,31 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from mrkd_edu.distance import Flattening
+
+Choice = TypeVar("Choice")
+
+
+def budget(quick: Choice, full: Choice) -> Choice:
+    """One of two values, by the environment variable `MRKD_EDU_BUDGET`: `quick` for tests, `full` (default) else.
+
+    Notebooks take their steps and image sizes from here, so that one variable makes all of them short.
+
+    Raises:
+        ValueError: the variable has another value.
+
+    Example:
+        >>> budget(quick=30, full=300) in (30, 300)
+        True
+    """
+    chosen = os.environ.get("MRKD_EDU_BUDGET", "full")
+    if chosen not in ("quick", "full"):
+        raise ValueError(f"MRKD_EDU_BUDGET is {chosen!r}; set it to quick or full.")
+    return quick if chosen == "quick" else full
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ With `wide_resnet50_2` this is the paper's student. Feature-level masking is not
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import log2
 
 import torch
@@ -80,7 +81,7 @@ class Bottleneck(nn.Module):
         for k, stride in enumerate(strides):
             path = list(channels[k:])
             path += [channels[-1]] * (int(log2(strides[-1] / stride)) + 1 - len(path))
-            steps = zip(path[:-1], path[1:], strict=True)  # e.g. 256 -> 512 -> 1024
+            steps = pairwise(path)  # e.g. 256 -> 512 -> 1024
             self.mff.append(nn.Sequential(*(nn.Sequential(conv_bn(a, b, 3, 2), nn.ReLU()) for a, b in steps)))
         fused, self.channels = len(channels) * channels[-1], 2 * channels[-1]
         oce = [ResidualBlock(fused, self.channels, kind, stride=2)]

@@ -9,8 +9,12 @@ The teacher never learns: no gradient, and evaluation mode even inside a parent 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -59,20 +63,34 @@ def _resnet(
 ) -> Backbone:
     def build(pretrained: bool) -> list[nn.Module]:
         # IMAGENET1K_V1 are the weights of RD4AD's and the paper's teacher.
+        weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"] if pretrained else None
         try:
-            net = torchvision.models.get_model(name, weights="IMAGENET1K_V1" if pretrained else None)
-        except OSError as error:  # urllib's URLError and time-outs are OSErrors
-            cache = torch.hub.get_dir()
-            raise WeightsNotFound(
-                f"The ImageNet weights of {name} are not on this machine and could not be downloaded "
-                f"({error}).\n"
-                f"Use the offline teacher instead: backbone={OFFLINE_TEACHER!r} (--backbone {OFFLINE_TEACHER}).\n"
-                f"Or run once with a network; the file is then kept in {cache}."
-            ) from error
+            with redirect_stdout(sys.stderr):  # torch.hub announces a download; stdout is for results
+                net = torchvision.models.get_model(name, weights=weights)
+        except Exception as error:  # no network is an OSError; a damaged file fails with almost any error
+            assert weights is not None, "only weights can be missing"
+            raise WeightsNotFound(_why_no_weights(name, weights.url, error)) from error
         stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
         return [stem, net.layer1, net.layer2, net.layer3, net.layer4]
 
     return Backbone(build, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), block, blocks, oce_blocks)
+
+
+def _why_no_weights(name: str, url: str, error: Exception) -> str:
+    """What is wrong with torchvision's weights, and the cure."""
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)  # where torch.hub keeps them
+    reason = str(error).partition("\n")[0]  # torch's go on for pages
+    offline = f"backbone={OFFLINE_TEACHER!r} (--backbone {OFFLINE_TEACHER})"
+    if file.exists() and not isinstance(error, OSError):
+        return (
+            f"The ImageNet weights of {name} in {file} are damaged ({reason}).\n"
+            f"Delete that file and run again with a network, or use the offline teacher: {offline}."
+        )
+    return (
+        f"The ImageNet weights of {name} are not on this machine and could not be downloaded ({reason}).\n"
+        f"Use the offline teacher instead: {offline}.\n"
+        f"Or run once with a network; the file is then kept as {file}."
+    )
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -93,14 +111,14 @@ class Teacher(nn.Module):
     Args:
         backbone: a key of `BACKBONES`.
         pretrained: `False` gives random weights, for tests of shapes only.
-        strides: the three scales; each takes the *last* feature map of that stride.
+        strides: the three scales, each twice the one before. Each takes the *last* feature map of its stride.
 
     Attributes:
         channels, strides: of the three maps.
         signed: whether features can be negative (EfficientNet's can, those of a ResNet end in a ReLU).
 
     Raises:
-        ValueError: unknown backbone, or a stride that it does not have.
+        ValueError: unknown backbone, a stride that it does not have, or strides that do not double.
         WeightsNotFound: weights missing and not to be fetched; the message names the cure.
 
     Example:
@@ -119,6 +137,8 @@ class Teacher(nn.Module):
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(f"Unknown backbone {backbone!r}. Choose one of: {', '.join(BACKBONES)}.")
+        if any(coarse != 2 * fine for fine, coarse in pairwise(strides)):  # the student's decoder doubles
+            raise ValueError(f"Every stride must be twice the one before, such as 4, 8, 16; got {strides}.")
         entry = BACKBONES[backbone]
         self.backbone = backbone
         self.register_buffer("mean", torch.tensor(entry.mean).view(1, 3, 1, 1))

@@ -5,17 +5,20 @@ the student restore, compare with the teacher's features of the *normal* images.
 a training pleasant and safe: cached teacher features, progress, checkpoints, and a resume that continues bit for bit.
 
 Randomness: step `i` of a training with seed `s` draws from a generator made of (s, i) alone. Nothing has to be
-remembered to resume, and a longer training begins like a shorter one.
+remembered to resume, and a longer training sees the same batches first as a shorter one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mrkd_edu.data.images import ImageStack
+from mrkd_edu.data.images import DataError, ImageStack
 from mrkd_edu.distance import distillation_loss
-from mrkd_edu.hardware import pick_device, quick_dtype
+from mrkd_edu.hardware import number_format, pick_device
 from mrkd_edu.ilm import DEFAULT, NSA, add_anomalies
 from mrkd_edu.model import MRKD
 from mrkd_edu.recipe import RECIPES, Recipe
@@ -99,9 +102,11 @@ def fit(
         The history. The model is left in evaluation mode.
 
     Raises:
-        ValueError: images of the wrong shape.
-        TrainingError: the loss is not finite, or the checkpoint belongs to another training.
-        KeyboardInterrupt: Ctrl-C, after the checkpoint was saved.
+        ValueError: images of the wrong shape or type.
+        data.images.DataError: an image that cannot be read, after the checkpoint was saved.
+        TrainingError: the loss or the weights are not finite, or the checkpoint is damaged or another training's.
+        KeyboardInterrupt: Ctrl-C, after the step was finished and the checkpoint saved. A second Ctrl-C does not
+            wait, and the checkpoint stays as it was.
 
     Example:
         >>> model = MRKD(variant="rd", size=64)
@@ -113,11 +118,13 @@ def fit(
     size = model.settings.size
     if tuple(images.shape[1:]) != (3, size, size) or len(images) < 2:
         raise ValueError(f"fit needs at least 2 images of shape (3, {size}, {size}); got {tuple(images.shape)}.")
+    if isinstance(images, Tensor) and images.dtype != torch.uint8:
+        raise ValueError(f"fit needs uint8 images, 0 to 255; got {images.dtype}.")
     model.to(pick_device(device))
     steps = recipe.total_steps(len(images))
     task = _Task(model, images, recipe, nsa, seed)
     optimiser = torch.optim.Adam(task.parameters, lr=recipe.lr, betas=recipe.betas)
-    fp16 = quick_dtype(model.device) == torch.float16 and model.settings.precision in ("auto", "fp16")
+    fp16 = number_format(model.device, model.settings.precision) == torch.float16
     scaler = torch.amp.GradScaler(model.device.type, enabled=fp16)  # only fp16 needs its gradients scaled
     history = History(images=len(images), batch=recipe.batch)
     path = Path(checkpoint) if checkpoint else None
@@ -125,14 +132,15 @@ def fit(
     if resume:
         saved.load()
 
-    model.train()
     bar = tqdm(total=steps, initial=len(history.loss), desc=model.settings.variant, unit="step", disable=not progress)
+    ctrl_c = _CtrlC()
     try:
-        with ThreadPoolExecutor(1) as worker, bar:
+        with ThreadPoolExecutor(1) as worker, bar, ctrl_c:
             upcoming = worker.submit(task.batch, len(history.loss))
             for step in range(len(history.loss), steps):
                 start = time.perf_counter()
                 batch = upcoming.result()
+                model.train()  # in every step: a callback may have used the model to predict
                 if step + 1 < steps:
                     upcoming = worker.submit(task.batch, step + 1)  # made while this one is learned from
                 for group in optimiser.param_groups:
@@ -140,10 +148,7 @@ def fit(
                 loss = task.loss(batch)
                 value = loss.item()
                 if not math.isfinite(value):
-                    raise TrainingError(
-                        f"The loss of step {step + 1} is {value}. The weights of the last checkpoint are still good. "
-                        f"Lower the learning rate (now {recipe.lr}) or train with precision='fp32'."
-                    )
+                    raise TrainingError(_diverged(f"loss of step {step + 1} is {value}"))
                 optimiser.zero_grad()
                 scaler.scale(loss).backward()
                 scaler.step(optimiser)
@@ -156,10 +161,12 @@ def fit(
                     bar.set_postfix(loss=f"{value:.3f}", images_per_s=f"{rate:.0f}", refresh=False)
                 if (step + 1) % every == 0:
                     saved.save()
+                ctrl_c.check()
                 if callback is not None and callback(Moment(step + 1, steps, value, model)) is False:
                     break
-    except KeyboardInterrupt:
-        saved.save()
+    except (KeyboardInterrupt, DataError):
+        if not ctrl_c.cut_short:
+            saved.save()
         raise
     finally:
         model.eval()
@@ -183,6 +190,36 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
+class _CtrlC:
+    """Ctrl-C waits until the step is done, for half a step cannot be resumed. A second one does not wait."""
+
+    def __init__(self) -> None:
+        self.waiting = self.cut_short = False
+
+    def __enter__(self) -> _CtrlC:
+        # Python gives signals to the main thread only; a handler of somebody else's stays.
+        main = threading.current_thread() is threading.main_thread()
+        self.ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if self.ours:
+            signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _press(self, *_: object) -> None:
+        if self.waiting:
+            self.cut_short = True
+            raise KeyboardInterrupt
+        self.waiting = True
+
+    def check(self) -> None:
+        """Between two steps: stop here if Ctrl-C was pressed."""
+        if self.waiting:
+            raise KeyboardInterrupt
+
+
 @dataclass(frozen=True)
 class _Batch:
     """Input of one step, ready before the step begins."""
@@ -201,7 +238,8 @@ class _Task:
         self.learner = nn.ModuleDict({name: m for name, m in model.named_children() if name != "teacher"})
         self.parameters = list(self.learner.parameters())
         self.features = cache_features(model, images)
-        self.identity = repr((model.settings.variant, model.settings.backbone, recipe, nsa, seed, len(images)))
+        settings = replace(model.settings, threshold=None, history={})
+        self.identity = repr((settings, recipe, nsa, seed, len(images), _digest(images)))
 
     def batch(self, step: int) -> _Batch:
         """The batch of a step: a function of the seed and the step's number alone."""
@@ -236,6 +274,19 @@ class _Task:
         return distillation_loss(target, student, self.recipe.loss)
 
 
+def _digest(images: ImageStack | Tensor) -> str:
+    """Hash of some 64 of the images: enough to tell two training sets apart."""
+    some = images[:: -(-len(images) // 64)]
+    return hashlib.blake2b(some.cpu().numpy().tobytes(), digest_size=8).hexdigest()
+
+
+def _diverged(what: str) -> str:
+    return (
+        f"Training diverged: the {what}. Lower the learning rate or train with precision='fp32'. "
+        "The last checkpoint, if there is one, is from before."
+    )
+
+
 @torch.no_grad()
 def cache_features(model: MRKD, images: ImageStack | Tensor, batch: int = 16) -> list[Tensor] | None:
     """Teacher features of all normal images, computed once: the teacher is frozen, so they never change.
@@ -253,7 +304,7 @@ def cache_features(model: MRKD, images: ImageStack | Tensor, batch: int = 16) ->
             if per_image * len(images) > FEATURE_MEMORY:
                 return None
             shapes = [(len(images), *f.shape[1:]) for f in features]
-            like = {"device": model.device, "memory_format": torch.channels_last}
+            like: dict[str, Any] = {"device": model.device, "memory_format": torch.channels_last}
             kept = [torch.empty(s, dtype=f.dtype, **like) for s, f in zip(shapes, features, strict=True)]
         for whole, part in zip(kept, features, strict=True):
             whole[start : start + batch] = part
@@ -267,9 +318,11 @@ class _Checkpoint:
         self.path, self.identity, self.history, self.parts = path, identity, history, parts
 
     def save(self) -> None:
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
+        if not all(bool(value.isfinite().all()) for value in state["student"].values()):
+            raise TrainingError(_diverged(f"weights after step {len(self.history.loss)} are not finite"))
         if self.path is None:
             return
-        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
         state.update(identity=self.identity, history=asdict(self.history))
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_suffix(".tmp")
@@ -279,10 +332,17 @@ class _Checkpoint:
     def load(self) -> None:
         if self.path is None or not self.path.exists():
             return
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        if state["identity"] != self.identity:
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            identity = state["identity"]
+        except Exception as error:  # a damaged file fails with almost any error
+            reason = str(error).partition("\n")[0] or type(error).__name__
             raise TrainingError(
-                f"{self.path} belongs to another training.\n  there: {state['identity']}\n  here:  {self.identity}\n"
+                f"{self.path} is damaged or not a checkpoint ({reason}). Delete the file to start anew."
+            ) from error
+        if identity != self.identity:
+            raise TrainingError(
+                f"{self.path} belongs to another training.\n  there: {identity}\n  here:  {self.identity}\n"
                 "Resume with the same settings, or delete the file to start anew."
             )
         for name, part in self.parts.items():

@@ -294,7 +294,7 @@ def test_pixel_metrics_need_only_a_few_bytes_per_pixel(rng: np.random.Generator,
     maps = rng.normal(size=(20, 256, 256)).astype(np.float32)
     masks = np.zeros(maps.shape, dtype=bool)
     masks[:, :defect_rows] = True
-    assert peak_bytes(aupro, maps, masks) < 8 * maps.size
+    assert peak_bytes(aupro, maps, masks) < 5 * maps.size
     assert peak_bytes(pixel_auroc, maps, masks) < 8 * maps.size
     # The same meter, the same pixels: the straightforward way would not pass.
     assert peak_bytes(roc_auc_score, masks.ravel(), maps.ravel()) > 30 * maps.size

@@ -1,0 +1,518 @@
+"""Pictures of results: anomaly maps over photographs, and charts whose titles say what was found.
+
+Every function takes results and returns a new picture; none reads a model, draws on a screen or touches the
+state of pyplot. Two rules hold for all of them.
+
+**One colour scale.** The maps of two models have different ranges: a student that restores well may have
+smaller distances everywhere. So each map is divided by its own model's *limit*, the score above which that
+model calls an image defective. One limit then has the same colour in every picture of every model, and the
+scale always runs from 0 to 2 limits. It is never stretched to a single image: that would make good images look
+hot.
+
+**One colour per variant**, `VARIANT_COLOURS`, which colour-blind people can tell apart.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import cv2
+import matplotlib
+import numpy as np
+import seaborn
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from sklearn.metrics import roc_curve
+
+from mrkd_edu.data.images import read_image
+from mrkd_edu.evaluate import Evaluation
+from mrkd_edu.metrics import pro_curve
+
+Evaluations = Evaluation | Sequence[Evaluation]
+
+# Okabe and Ito, "Color Universal Design", 2008.
+VARIANT_COLOURS = {
+    "rd": "#D55E00",  # vermilion
+    "ilm": "#E69F00",  # orange
+    "flm": "#009E73",  # bluish green
+    "mrkd": "#0072B2",  # blue
+    "nn": "#CC79A7",  # reddish purple
+}
+NORMAL_COLOUR = "#9A9A9A"
+TRUTH_COLOUR = (0, 255, 255)  # of the ground truth's outline: the heat colours have no cyan
+HEAT = matplotlib.colormaps["inferno"]  # perceptually uniform, dark to bright
+LIMITS_SHOWN = 2.0  # the colour scale ends at this many limits
+TIMES = "\N{MULTIPLICATION SIGN}"
+SPACE = "\N{NO-BREAK SPACE}"
+
+_STYLE = {  # readable from the back row: nothing below 11 points
+    "font.size": 12,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.framealpha": 1.0,
+    "legend.edgecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "lines.linewidth": 2.5,
+}
+_in_our_style = style.context(["default", _STYLE])  # whatever style the user has set
+
+
+class Picture(Figure):
+    """A matplotlib figure that a notebook shows once, as a cell's last value; pyplot does not know it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
+# ---- one colour scale --------------------------------------------------------------------------------------
+
+
+def verdict_limit(evaluation: Evaluation) -> float:
+    """The score that has the middle colour in this model's maps: the threshold of its verdict.
+
+    Where the model has none, the highest score of a normal test image stands in; without normal images, the
+    highest score of all.
+
+    Args:
+        evaluation: of the model.
+
+    Returns:
+        A positive number.
+    """
+    normal = evaluation.scores[evaluation.labels == 0]
+    candidates = [evaluation.threshold, *(float(s.max()) for s in (normal, evaluation.scores) if len(s))]
+    return next((limit for limit in candidates if limit is not None and limit > 0), 1.0)
+
+
+def shared_scale(limit: float) -> tuple[float, float]:
+    """The range of map values that a model's pictures show: from 0 to twice its limit.
+
+    Two models have two ranges, but one scale: equal colours are equal multiples of each model's own limit.
+
+    Args:
+        limit: a model's threshold, or what `verdict_limit` gives.
+
+    Returns:
+        `(low, high)`, the `scale` of `overlay`.
+
+    Example:
+        >>> shared_scale(0.4)
+        (0.0, 0.8)
+    """
+    return 0.0, LIMITS_SHOWN * float(limit)
+
+
+def overlay(
+    image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float], alpha: float = 0.6
+) -> np.ndarray:
+    """Lay an anomaly map as heat over the greyed image.
+
+    The share of colour is the same at every pixel, so that hotter is always brighter, also in a black and
+    white print. The image loses its colours; all colour is heat.
+
+    Args:
+        image: uint8 (H, W, 3).
+        anomaly_map: float (h, w), resized to the image.
+        scale: map values of the coldest and the hottest colour, see `shared_scale`; values beyond
+            are clipped.
+        alpha: share of the heat in the result, 0 to 1.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        ValueError: wrong shapes, or an empty scale.
+
+    Example:
+        >>> photo = np.full((64, 64, 3), 128, np.uint8)
+        >>> heat = np.zeros((16, 16)); heat[8, 8] = 1.0
+        >>> picture = overlay(photo, heat, shared_scale(0.5))
+        >>> picture.shape, bool(picture[34, 34].mean() > picture[0, 0].mean())
+        ((64, 64, 3), True)
+    """
+    _check_image(image)
+    low, high = scale
+    if np.ndim(anomaly_map) != 2:
+        raise ValueError(f"anomaly_map must be one map (h, w), got {np.shape(anomaly_map)}")
+    if not low < high:
+        raise ValueError(f"scale must be (low, high) with low < high, got {scale}")
+    height, width = image.shape[:2]
+    heat = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    colours = HEAT(np.clip((heat - low) / (high - low), 0, 1))[..., :3] * 255  # (H, W, 3)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]  # (H, W, 1)
+    return np.rint((1 - alpha) * grey + alpha * colours).astype(np.uint8)
+
+
+def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Draw the border of a mask around its regions; a dark line beside it shows it on any ground.
+
+    Args:
+        image: uint8 (H, W, 3).
+        mask: bool (h, w), resized to the image.
+
+    Returns:
+        uint8 (H, W, 3), a copy.
+
+    Example:
+        >>> mask = np.zeros((32, 32), bool); mask[10:20, 10:20] = True
+        >>> outline(np.zeros((64, 64, 3), np.uint8), mask)[19, 30].tolist()
+        [0, 255, 255]
+    """
+    _check_image(image)
+    height, width = image.shape[:2]
+    inside = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    line = max(1, round(width / 160))  # pixels
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * line + 1, 2 * line + 1))
+    ring = cv2.dilate(inside, disc)
+    result = image.copy()
+    result[cv2.dilate(ring, np.ones((3, 3), np.uint8)) > inside] = 0
+    result[ring > inside] = TRUTH_COLOUR  # outside the region: none of its pixels is painted over
+    return result
+
+
+def scale_colours(number: int = 256) -> np.ndarray:
+    """The colours of the scale as they look over a middle grey, for a colour bar: uint8 (number, 3)."""
+    grey = np.full((1, number, 3), 128, np.uint8)
+    values = np.linspace(0, LIMITS_SHOWN, number, dtype=np.float32)[None]  # (1, number)
+    return overlay(grey, values, (0, LIMITS_SHOWN))[0]
+
+
+# ---- images beside their maps ------------------------------------------------------------------------------
+
+
+def outcome(evaluation: Evaluation, index: int) -> str:
+    """What the model's verdict on a test image came to, in a word or two.
+
+    Returns:
+        `"found"` or `"missed"` for a defective image, `"passed"` or `"false alarm"` for a normal one, and
+        `"no verdict"` when the model has no threshold.
+    """
+    if evaluation.threshold is None:
+        return "no verdict"
+    called_defective = evaluation.scores[index] > evaluation.threshold
+    if evaluation.samples[index].label:
+        return "found" if called_defective else "missed"
+    return "false alarm" if called_defective else "passed"
+
+
+@_in_our_style
+def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
+    """Chosen test images, one a row: the photograph with its true defect, then the map of each variant.
+
+    Below each map stand the image's score in limits and the verdict. All maps share one colour scale, see the
+    top of this file.
+
+    Args:
+        evaluations: one, or several of the same test set.
+        indices: which of the N test images.
+
+    Raises:
+        ValueError: no image, or evaluations of different test sets.
+        data.images.DataError: an image that is no longer there.
+    """
+    evaluations = comparable(evaluations)
+    if len(indices) == 0:
+        raise ValueError("comparison needs at least one index of a test image")
+    rows, columns = len(indices), 1 + len(evaluations)
+    figure = Picture(figsize=(2.7 * columns + 1.1, 3.05 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.ravel():
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    masks = evaluations[0].masks
+    for row, index in zip(axes, indices, strict=True):
+        sample = evaluations[0].samples[index]
+        image = read_image(sample.path, max(256, evaluations[0].maps.shape[-1]))  # (S, S, 3)
+        row[0].imshow(image if masks is None else outline(image, masks[index]))
+        row[0].set_xlabel(sample.kind, fontsize=12)
+        for ax, evaluation in zip(row[1:], evaluations, strict=True):
+            limit = verdict_limit(evaluation)
+            ax.imshow(overlay(image, evaluation.maps[index], shared_scale(limit)))
+            multiple = evaluation.scores[index] / limit
+            ax.set_xlabel(f"{multiple:.2f} {TIMES} limit: {outcome(evaluation, index)}", fontsize=12)
+    axes[0, 0].set_title("image" if masks is None else "image and true defect")
+    for ax, evaluation in zip(axes[0, 1:], evaluations, strict=True):
+        ax.set_title(evaluation.variant, color=_colour(evaluation.variant))
+    heat = ScalarMappable(Normalize(0, LIMITS_SHOWN), ListedColormap(scale_colours() / 255))
+    bar = figure.colorbar(heat, ax=axes, extend="max", ticks=[0, 0.5, 1, 1.5, 2], aspect=14 * rows, pad=0.02)
+    bar.set_label("anomaly map / limit of the verdict")
+    bar.ax.axhline(1, color="white", linewidth=2)
+    return figure
+
+
+# ---- charts ------------------------------------------------------------------------------------------------
+
+
+@_in_our_style
+def score_histogram(evaluations: Evaluations) -> Picture:
+    """How the scores of normal and of defective images lie about the limit; one panel a variant.
+
+    Args:
+        evaluations: one, or several of the same test set. Scores are in limits, so that panels compare.
+    """
+    evaluations = comparable(evaluations)
+    relative = [e.scores / verdict_limit(e) for e in evaluations]
+    together = np.concatenate([[1.0], *relative])
+    bins = np.linspace(together.min() - 0.02, together.max() + 0.02, 41)
+    figure = Picture(figsize=(6.4, 0.7 + 2.3 * len(evaluations)), layout="constrained")
+    panels = figure.subplots(len(evaluations), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, evaluation, scores in zip(panels, evaluations, relative, strict=True):
+        labels = evaluation.labels
+        groups = (("normal", 0, NORMAL_COLOUR), ("defective", 1, _colour(evaluation.variant)))
+        for name, label, colour in groups:
+            if (labels == label).any():
+                group = scores[labels == label]
+                look = {"color": colour, "alpha": 0.65, "linewidth": 0.5}
+                seaborn.histplot(x=group, bins=bins, label=name, ax=ax, **look)
+        ax.axvline(1, color="black", linewidth=2, linestyle="--", label="limit")
+        ax.set(xlabel="", ylabel="images")
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
+        ax.legend(loc="upper center", ncols=3)
+        _title(ax, _verdicts(evaluation))
+    panels[-1].set_xlabel("image score / limit of the verdict")
+    return figure
+
+
+@_in_our_style
+def roc_curves(evaluations: Evaluations) -> Picture:
+    """Share of defective images found against share of normal images called defective, for every threshold.
+
+    The dot on a curve is the model's own threshold, chosen without a look at the test set.
+
+    Args:
+        evaluations: one, or several of the same test set.
+
+    Raises:
+        ValueError: the test set lacks normal or defective images.
+    """
+    evaluations = comparable(evaluations)
+    labels = evaluations[0].labels
+    if not 0 < labels.sum() < len(labels):
+        raise ValueError("ROC curves need normal and defective test images; this test set has one kind only")
+    figure, ax = _chart()
+    for i, evaluation in enumerate(evaluations):
+        colour = _colour(evaluation.variant)
+        fpr, tpr, _ = roc_curve(labels, evaluation.scores)
+        ax.plot(fpr, tpr, color=colour, linestyle=_dashes(i), label=_with_value(evaluation, "image_auroc"))
+        if evaluation.threshold is not None:
+            called = evaluation.scores > evaluation.threshold
+            at = called[labels == 0].mean(), called[labels == 1].mean()
+            ax.plot(*at, "o", color=colour, markeredgecolor="white", markersize=11, clip_on=False, zorder=5)
+    ax.plot([0, 1], [0, 1], color="#777777", linewidth=1.2, linestyle=":", label="chance")
+    _shares(ax, "normal images called defective (false alarms)", "defective images found", 1.0)
+    _title(ax, _finding(evaluations, "image_auroc", "image AUROC"))
+    return figure
+
+
+@_in_our_style
+def pro_curves(evaluations: Evaluations) -> Picture:
+    """Share of a defect's area found against share of normal pixels called defective, up to 30 %.
+
+    The area under the curve, divided by 0.3, is AUPRO; see `metrics.pro_curve`.
+
+    Args:
+        evaluations: one, or several of the same test set.
+
+    Raises:
+        ValueError: there are no masks.
+    """
+    evaluations = comparable(evaluations)
+    figure, ax = _chart()
+    # The curve has two points per defect pixel. These are enough for the eye, dense where it is steep.
+    grid = 0.3 * np.linspace(0, 1, 500) ** 2
+    for i, evaluation in enumerate(evaluations):
+        if evaluation.masks is None:
+            raise ValueError("PRO curves need ground-truth masks; this data set has none")
+        curve = pro_curve(evaluation.maps, evaluation.masks)
+        found = np.interp(grid, curve.fpr, curve.pro)
+        label = _with_value(evaluation, "aupro")
+        ax.plot([0, *grid], [0, *found], color=_colour(evaluation.variant), linestyle=_dashes(i), label=label)
+    _shares(ax, "normal pixels called defective", "area of a defect found, mean over defects", 0.3)
+    _title(ax, _finding(evaluations, "aupro", "AUPRO"))
+    return figure
+
+
+@_in_our_style
+def leakage_bars(evaluations: Evaluations, strides: tuple[int, int, int] = (4, 8, 16)) -> Picture:
+    """How much of a defect the student lets through, at each scale and on average.
+
+    Args:
+        evaluations: one, or several of the same test set; those without leakage are left out.
+        strides: of the scales, fine to coarse.
+
+    Raises:
+        ValueError: none of them has leakage.
+    """
+    shown = [(e, e.leakage) for e in comparable(evaluations) if e.leakage is not None]
+    if not shown:
+        raise ValueError("no evaluation has leakage: it needs twins, or normal test images")
+    side = shown[0][0].maps.shape[-1]
+    names = ("fine", "middle", "coarse")
+    ticks = [f"{name}\n{side // s}{TIMES}{side // s}" for name, s in zip(names, strides, strict=True)]
+    places = np.arange(len(strides) + 1)
+    width = 0.8 / len(shown)
+    figure, ax = _chart()
+    for i, (evaluation, scales) in enumerate(shown):
+        heights = [*scales, float(np.mean(scales))]
+        at = places + (i - (len(shown) - 1) / 2) * width
+        bars = ax.bar(at, heights, 0.92 * width, color=_colour(evaluation.variant), label=evaluation.variant)
+        if len(shown) <= 3:  # more would run into each other
+            ax.bar_label(bars, [f"{100 * h:.0f}" for h in heights], padding=2, fontsize=11)
+    for height, meaning in ((0, "restores\nthe normal\nimage"), (1, "copies\nthe defect")):
+        ax.axhline(height, color="black", linewidth=1.5, linestyle="-" if height == 0 else "--")
+        ax.text(1.02, height, meaning, transform=ax.get_yaxis_transform(), va="center", fontsize=11)
+    low = min(0.0, *(min(scales) for _, scales in shown))
+    ax.set_ylim(1.15 * low, max(1.15, 1.1 * max(max(scales) for _, scales in shown)))
+    ax.set_xticks(places, [*ticks, "mean"])
+    ax.set_ylabel("leakage")
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.grid(axis="x", visible=False)
+    figure.legend(loc="outside lower center", ncols=len(shown))
+    ordered = sorted(shown, key=lambda pair: abs(float(np.mean(pair[1]))))
+    first, *others = [(e.variant, f"{100 * float(np.mean(scales)):.0f}{SPACE}%") for e, scales in ordered]
+    rest = "".join(f", {variant} {share}" for variant, share in others)
+    _title(ax, f"{first[0]} lets {first[1]} of the defect through{rest}")
+    return figure
+
+
+@_in_our_style
+def loss_curves(losses: Mapping[str, Sequence[float]]) -> Picture:
+    """The loss of each step, and its running median.
+
+    Losses of different variants are losses of different tasks: to restore is harder than to copy. They tell
+    whether a training has settled, not which variant finds more.
+
+    Args:
+        losses: variant to the loss of every step, for instance `{"rd": history.loss}`.
+
+    Raises:
+        ValueError: there is no loss to draw.
+
+    Example:
+        >>> figure = loss_curves({"rd": [0.9, 0.5, 0.3], "mrkd": [1.1, 0.8, 0.6]})
+        >>> figure.axes[0].get_title(loc="left")
+        'Loss at the end: rd 0.300, mrkd 0.600'
+    """
+    drawn = {variant: np.asarray(loss, dtype=np.float64) for variant, loss in losses.items() if len(loss)}
+    if not drawn:
+        raise ValueError("there is no loss to draw: every history is empty")
+    figure, ax = _chart()
+    ends = []
+    for i, (variant, loss) in enumerate(drawn.items()):
+        steps = np.arange(1, len(loss) + 1)
+        window = max(1, len(loss) // 20)
+        smooth = np.array([np.median(loss[max(0, k - window) : k]) for k in steps])
+        ax.plot(steps, loss, color=_colour(variant), linewidth=0.8, alpha=0.35)
+        ax.plot(steps, smooth, color=_colour(variant), linestyle=_dashes(i), label=variant)
+        ends.append(f"{variant} {smooth[-1]:.3f}")
+    ax.set_yscale("log")
+    ax.set(xlabel="training step", ylabel="distillation loss, sum over scales")
+    _title(ax, "Loss at the end: " + ", ".join(ends))
+    ax.legend(loc="upper right")
+    return figure
+
+
+# ---- how it is done ----------------------------------------------------------------------------------------
+
+
+def comparable(evaluations: Evaluations) -> list[Evaluation]:
+    """One evaluation or several, as a list, if they are of the same test images.
+
+    Raises:
+        ValueError: there is none, or their test images differ.
+    """
+    listed = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
+    if not listed:
+        raise ValueError("there is no evaluation to show")
+    paths = [sample.path for sample in listed[0].samples]
+    for other in listed[1:]:
+        if [sample.path for sample in other.samples] != paths:
+            raise ValueError(
+                f"{listed[0].variant} on {listed[0].category} and {other.variant} on {other.category} were "
+                "evaluated on different test images; compare results of one test set"
+            )
+    return listed
+
+
+def _check_image(image: np.ndarray) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+
+
+def _chart() -> tuple[Picture, Axes]:
+    figure = Picture(figsize=(6.4, 4.8), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _title(ax: Axes, finding: str) -> None:
+    ax.set_title(textwrap.fill(finding, 46))
+
+
+def _colour(variant: str) -> str:
+    return VARIANT_COLOURS.get(variant, "#333333")
+
+
+def _dashes(number: int) -> str | tuple[int, tuple[int, ...]]:
+    """Curves differ in their dashes too: where they lie on each other, both can be seen."""
+    return ("-", (0, (5, 1)), (0, (2, 1)), (0, (6, 1, 1, 1)))[number % 4]
+
+
+def _shares(ax: Axes, x: str, y: str, end: float) -> None:
+    """Both axes are shares, in percent; x stops at `end`."""
+    ax.set(xlim=(-0.01 * end, end), ylim=(0, 1.02), xlabel=x, ylabel=y)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.legend(loc="lower right")
+
+
+def _with_value(evaluation: Evaluation, metric: str) -> str:
+    value = evaluation.metrics.get(metric)
+    return evaluation.variant if value is None else f"{evaluation.variant}  {value:.3f}"
+
+
+def _verdicts(evaluation: Evaluation) -> str:
+    """What the verdicts came to, as a title."""
+    if evaluation.threshold is None:
+        return f"{evaluation.variant}: limit = highest normal score"
+    called, defective = evaluation.scores > evaluation.threshold, evaluation.labels == 1
+    alarms = int(called[~defective].sum())
+    parts = []
+    if defective.any():
+        parts.append(f"finds {int(called[defective].sum())} of {int(defective.sum())}")
+    if not defective.all():
+        parts.append("1 false alarm" if alarms == 1 else f"{alarms} false alarms")
+    return f"{evaluation.variant}: " + ", ".join(parts)
+
+
+def _finding(evaluations: Sequence[Evaluation], metric: str, name: str) -> str:
+    """Which variant is best and which last in a metric of which more is better, as a title."""
+    known = [(e.variant, e.metrics.get(metric)) for e in evaluations]
+    values = sorted(((round(v, 3), variant) for variant, v in known if v is not None), key=lambda p: -p[0])
+    if not values:
+        return f"{name}: not measured"
+    best, worst = values[0], values[-1]
+    if len(values) == 1:
+        return f"{best[1]}: {name} {best[0]:.3f}"
+    if best[0] == worst[0]:
+        return f"No difference: all have {name} {best[0]:.3f}"
+    winners = " and ".join(variant for value, variant in values if value == best[0])
+    return f"{winners} best ({name} {best[0]:.3f}), {worst[1]} last ({worst[0]:.3f})"

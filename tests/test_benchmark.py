@@ -1,0 +1,69 @@
+"""The benchmark's table: complete, resumable, readable."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mrkd_edu.benchmark import KEY, MEASURES, benchmark, mean_and_spread, read_results, summary
+from mrkd_edu.data.factory import make_toy
+from mrkd_edu.recipe import RECIPES
+from mrkd_edu.run import Plan
+
+PLAN = Plan(size=64, recipe=replace(RECIPES["workshop"], steps=3, warmup=1, batch=4))
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_toy(tmp_path_factory.mktemp("toy"), train=12, test_good=3, test_defective=5, size=64)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "cache"))
+
+
+def test_every_combination_is_one_row_with_all_columns(toy: Path, tmp_path: Path) -> None:
+    benchmark([toy], tmp_path / "out", plan=PLAN, variants=("rd", "mrkd"), seeds=(0, 1), progress=False)
+    with (tmp_path / "out" / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [*KEY, *MEASURES]
+    assert [(r["variant"], r["seed"]) for r in rows] == [("rd", "0"), ("rd", "1"), ("mrkd", "0"), ("mrkd", "1")]
+    assert all(r["steps"] == "3" and r["size"] == "64" and r["category"] == "metal" for r in rows)
+    assert all(0 <= float(r["image_auroc"]) <= 1 and float(r["train_seconds"]) > 0 for r in rows)
+
+
+def test_finished_rows_are_kept_and_only_missing_ones_are_computed(toy: Path, tmp_path: Path) -> None:
+    first = benchmark([toy], tmp_path / "out", plan=PLAN, variants=("rd",), seeds=(0,), progress=False)
+    table = tmp_path / "out" / "results.csv"
+    table.write_text(table.read_text().replace(first[0]["image_auroc"], "0.123"))  # would be overwritten if computed
+    rows = benchmark([toy], tmp_path / "out", plan=PLAN, variants=("rd", "flm"), seeds=(0,), progress=False)
+    assert [(r["variant"], r["image_auroc"] == "0.123") for r in rows] == [("rd", True), ("flm", False)]
+    assert len(read_results(table)) == 2
+
+
+def test_a_table_of_something_else_is_not_touched(toy: Path, tmp_path: Path) -> None:
+    table = tmp_path / "results.csv"
+    table.write_text("name,price\nnut,3\n")
+    with pytest.raises(ValueError, match="not a benchmark"):
+        benchmark([toy], tmp_path, plan=PLAN, progress=False)
+    assert table.read_text() == "name,price\nnut,3\n"
+
+
+def test_two_categories_of_one_name_are_refused(toy: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="same name"):
+        benchmark([toy, toy], tmp_path, plan=PLAN, progress=False)
+
+
+def test_the_summary_shows_mean_and_spread_per_variant() -> None:
+    common = dict.fromkeys(MEASURES, "0.5") | {"category": "nut", "variant": "rd"}
+    rows = [common | {"image_auroc": "0.8"}, common | {"image_auroc": "0.9", "leakage": ""}]
+    stream = io.StringIO()
+    Console(file=stream, width=200).print(summary(rows))
+    assert "0.850 ± 0.071" in stream.getvalue()
+    assert mean_and_spread(rows, "leakage") == "0.500"  # the empty one is left out, not counted as zero

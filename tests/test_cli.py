@@ -1,0 +1,160 @@
+"""The command line as a person would use it: what it writes, what it says, what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from mrkd_edu.cli import app
+from mrkd_edu.data.factory import make_toy
+
+QUICK = ["--size", "64", "--steps", "4"]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_toy(tmp_path_factory.mktemp("toy"), train=14, test_good=4, test_defective=5, size=64)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MRKD_EDU_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "nut"
+    result = call("train", toy, "--out", out, "--variant", "rd", *QUICK)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def failure(*words: object) -> str:
+    """What an expected problem prints: one message, no traceback."""
+    result = call(*words)
+    assert result.exit_code == 1, result.output
+    assert "Traceback" not in result.output
+    return re.sub(r"\s+", " ", result.stderr)
+
+
+@pytest.mark.parametrize(
+    "words", [("demo",), ("data", "toy"), ("train",), ("evaluate",), ("predict",), ("benchmark",), ("doctor",)]
+)
+def test_every_command_explains_itself_with_an_example(words: tuple[str, ...]) -> None:
+    result = call(*words, "--help")
+    assert result.exit_code == 0
+    assert f"Example: mrkd-edu {' '.join(words)}" in re.sub(r"\s+", " ", result.output)
+
+
+def test_train_leaves_a_model_and_names_the_next_command(toy: Path, tmp_path: Path) -> None:
+    result = call("train", toy, "--out", tmp_path / "run", "--variant", "mrkd", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["model.json", "model.safetensors"]
+    assert "mrkd-edu evaluate" in result.output
+
+
+def test_the_same_training_is_reused_and_says_so(toy: Path, trained: Path, tmp_path: Path) -> None:
+    result = call("train", toy, "--out", tmp_path / "again", "--variant", "rd", *QUICK)
+    assert result.exit_code == 0
+    assert "Reused run" in result.stderr
+    first, second = (folder / "model.safetensors" for folder in (trained, tmp_path / "again"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_trained_model_is_not_overwritten(toy: Path, trained: Path) -> None:
+    assert "holds a trained model already" in failure("train", toy, "--out", trained, *QUICK)
+
+
+def test_evaluate_prints_json_with_every_measure(toy: Path, trained: Path) -> None:
+    result = call("evaluate", trained, toy, "--json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["category"] == "metal" and facts["variant"] == "rd"
+    assert 0 <= facts["image_auroc"] <= 1 and 0 <= facts["aupro"] <= 1
+    assert len(facts["leakage_per_scale"]) == 3
+
+
+def test_evaluate_prints_a_table(toy: Path, trained: Path) -> None:
+    result = call("evaluate", trained, toy)
+    assert result.exit_code == 0
+    assert "image auroc" in result.output and "leakage" in result.output
+
+
+def test_predict_writes_a_heat_map_and_a_row_for_every_image(toy: Path, trained: Path, tmp_path: Path) -> None:
+    folder = toy / "test" / "scratch"
+    images = sorted(p.name for p in folder.iterdir())
+    assert call("predict", trained, folder, "--out", tmp_path).exit_code == 0
+    with (tmp_path / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["image"] for r in rows] == images
+    for row in rows:
+        assert (float(row["score"]) > float(row["threshold"])) == (row["verdict"] == "defective")
+        assert Image.open(tmp_path / row["heat_map"]).size == (64, 64)
+
+
+def test_predict_takes_a_photo_of_any_size(trained: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+    photo = tmp_path / "phone.jpg"
+    Image.fromarray(rng.integers(0, 255, (600, 800, 3), dtype=np.uint8)).save(photo)
+    result = call("predict", trained, photo, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "phone.jpg" in result.output
+
+
+def test_benchmark_finds_the_categories_in_a_folder(toy: Path, tmp_path: Path) -> None:
+    result = call("benchmark", toy.parent, "--variants", "rd", "--seeds", "0", "--out", tmp_path, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "results.csv").read_text().count("\n") == 2
+
+
+def test_demo_makes_a_report(toy: Path, tmp_path: Path) -> None:
+    result = call("demo", "--data", toy, "--out", tmp_path, "--quick")
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<html" in page and "mrkd" in page
+    assert (tmp_path / "rd" / "model.json").exists() and (tmp_path / "mrkd" / "model.json").exists()
+
+
+def test_data_toy_writes_a_data_set(tmp_path: Path) -> None:
+    # 64 pixels and the default counts: the command has no option for them
+    result = call("data", "toy", tmp_path, "--size", "64")
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "metal" / "train" / "good").iterdir())) == 80
+
+
+def test_doctor_says_ready_and_what_it_found() -> None:
+    result = call("doctor")
+    assert result.exit_code == 0, result.output
+    assert "efficientnet_lite0" in result.output and "Ready" in result.output
+
+
+def test_doctor_names_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "file" / "cache"))
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output and "Set MRKD_EDU_CACHE" in result.output
+
+
+def test_wrong_input_ends_in_one_message_that_says_what_to_do(toy: Path, trained: Path, tmp_path: Path) -> None:
+    assert "not a folder" in failure("train", tmp_path / "nowhere", "--out", tmp_path / "r")
+    assert "Choose one of: rd, ilm, flm, mrkd" in failure("train", toy, "--out", tmp_path / "r", "--variant", "x")
+    assert "multiple of 32" in failure("train", toy, "--out", tmp_path / "r", "--size", "100")
+    assert "efficientnet_lite0" in failure("train", toy, "--out", tmp_path / "r", "--backbone", "vgg")
+    assert "whole numbers" in failure("benchmark", toy, "--out", tmp_path / "b", "--seeds", "0,one")
+    assert "no trained model" in failure("evaluate", tmp_path, toy)
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    assert "empty.jpg" in failure("predict", trained, tmp_path / "empty.jpg", "--out", tmp_path / "p")
+    assert not (tmp_path / "r").exists()

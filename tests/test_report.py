@@ -1,0 +1,243 @@
+"""The report: complete, safe and readable, whatever the data set lacks, and as a browser shows it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import sync_playwright
+from test_plots import four_results, results_of
+
+from mrkd_edu.data.factory import make_toy
+from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.data.images import DataError
+from mrkd_edu.evaluate import Evaluation
+from mrkd_edu.report import choose, write_report
+
+VOID = {"meta", "link", "img", "br"}  # elements without an end
+
+
+class Page(HTMLParser):
+    """Reads a page: its text, its elements, and whether every element is closed where it was opened."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> AnomalyFolder:
+    root = tmp_path_factory.mktemp("toy")
+    return AnomalyFolder(make_toy(root, train=2, test_good=5, test_defective=7, size=96))
+
+
+@pytest.fixture(scope="module")
+def results(data: AnomalyFolder) -> list[Evaluation]:
+    return four_results(data)
+
+
+@pytest.fixture(scope="module")
+def full_report(data: AnomalyFolder, results: list[Evaluation], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All four variants, and words too long for a narrow screen."""
+    facts = {"command": "mrkd-edu demo --data " + "a_long_folder_name/" * 12}
+    path = tmp_path_factory.mktemp("out") / "new" / "report.html"
+    return write_report(path, results, data=data, title="Unbreakable" * 9, facts=facts)
+
+
+def rows_of(path: Path) -> dict[str, list[str]]:
+    """Name of a metric -> its cells, as HTML."""
+    table = re.search(r"<tbody>(.*?)</tbody>", path.read_text(encoding="utf-8"), re.DOTALL)
+    assert table
+    rows = re.findall(r'<tr><th scope="row">(.*?)<small>.*?</th>(.*?)</tr>', table[1], re.DOTALL)
+    return {name: re.findall(r"<td>(.*?)</td>", cells) for name, cells in rows}
+
+
+# ---- what it says ------------------------------------------------------------------------------------------
+
+
+def check_content(path: Path, shown: list[Evaluation]) -> None:
+    page = Page(path)
+    assert path.stat().st_size < 3e6
+    assert "2 normal images to learn from; test set of 5 normal and 7 defective images" in page.text
+    # 4 hardest, 4 nearest to a false alarm, and the 3 defective images that are left; then 4 charts
+    assert len(page.all("article")) == 11
+    assert len(page.all("img")) == 11 * (1 + len(shown)) + 4
+    for evaluation in shown:
+        auroc = evaluation.metrics["image_auroc"]
+        assert auroc is not None and f"{auroc:.3f}" in page.text
+
+
+def test_a_report_on_four_variants(full_report: Path, results: list[Evaluation]) -> None:
+    check_content(full_report, results)
+    assert "mrkd-edu demo --data" in Page(full_report).text
+
+
+def test_a_report_on_one_variant(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
+    one, two = (write_report(tmp_path / name, results[-1:], data=data) for name in ("1.html", "2.html"))
+    check_content(one, results[-1:])
+    assert one.read_bytes() == two.read_bytes()  # the same results give the same bytes
+
+
+def test_the_file_needs_nothing_else(full_report: Path) -> None:
+    page = Page(full_report)
+    assert not page.all("script")
+    sources = [image["src"] or "" for image in page.all("img")] + [link["href"] or "" for link in page.all("link")]
+    assert all(source.startswith("data:") for source in sources)
+    text = re.sub(r"base64,[A-Za-z0-9+/=]*", "", full_report.read_text(encoding="utf-8"))
+    assert not re.search(r"https?:|//[a-z]|url\(|@import", text)
+    assert all(image["alt"] for image in page.all("img"))
+
+
+def test_the_better_value_is_bold(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
+    rd = replace(results[0], metrics={"image_auroc": 0.9, "aupro": 0.50004, "leakage": 0.05, "f1_max": None})
+    mrkd = replace(results[3], metrics={"image_auroc": 0.8, "aupro": 0.50001, "leakage": -0.4, "f1_max": 0.7})
+    rows = rows_of(write_report(tmp_path / "report.html", [rd, mrkd], data=data))
+    assert rows["Image AUROC"] == ["<b>0.900</b>", "0.800"]
+    assert rows["AUPRO"] == ["<b>0.500</b>", "<b>0.500</b>"]  # they print alike
+    assert rows["Leakage"] == ["<b>5 %</b>", "-40 %"]  # near 0 is best
+    assert rows["F1-max"] == ["&ndash;", "0.700"]  # nothing to compare with
+    assert "Pixel AUROC" not in rows
+
+
+def test_the_images_shown_are_the_last_variants_extremes(results: list[Evaluation]) -> None:
+    judge = results[-1]
+    missed, alarms, found = choose(judge, best=2, worst=3)
+    defective, normal = judge.scores[judge.labels == 1], judge.scores[judge.labels == 0]
+    assert judge.scores[missed].tolist() == np.sort(defective)[:3].tolist()
+    assert judge.scores[alarms].tolist() == np.sort(normal)[::-1][:3].tolist()
+    assert judge.scores[found].tolist() == np.sort(defective)[::-1][:2].tolist()
+    assert choose(judge, best=0, worst=0) == ([], [], [])
+    everything = choose(judge, best=99, worst=99)
+    assert sorted(itertools.chain(*everything)) == list(range(len(judge.scores)))
+
+
+def test_missed_defects_and_false_alarms_are_called_so(
+    data: AnomalyFolder, results: list[Evaluation], tmp_path: Path
+) -> None:
+    rd = results[0]
+    page = Page(write_report(tmp_path / "a.html", [replace(rd, threshold=1e9)], data=data))
+    assert "finds 0 of 7 defective images and gives 0 false alarms on 5 normal images" in page.text
+    assert page.text.count("limit: missed") == 7
+    page = Page(write_report(tmp_path / "b.html", [replace(rd, threshold=1e-9)], data=data))
+    assert "finds 7 of 7 defective images and gives 5 false alarms" in page.text
+    assert page.text.count("limit: false alarm") == 4
+
+
+# ---- what a data set may lack ------------------------------------------------------------------------------
+
+
+def test_without_masks(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
+    bare = [replace(e, masks=None, metrics=e.metrics | {"aupro": None, "pixel_auroc": None}) for e in results[:2]]
+    page = Page(write_report(tmp_path / "report.html", bare, data=data))
+    assert "ROC:" in page.text and "PRO: area" not in page.text and "cyan" not in page.text
+
+
+def test_with_normal_images_only(data: AnomalyFolder, tmp_path: Path) -> None:
+    root = tmp_path / "only_good"
+    for part in ("train", "test"):
+        shutil.copytree(data.root / part / "good", root / part / "good")
+    good = AnomalyFolder(root)
+    evaluation = replace(results_of(good, "rd", 1.0, 0.3), leakage=None, metrics={})
+    page = Page(write_report(tmp_path / "report.html", [evaluation], data=good))
+    assert len(page.all("article")) == 4
+    assert "5 normal and 0 defective images." in page.text and "Leakage" not in page.text
+    assert "Hardest" not in page.text.split("How to read")[0]
+
+
+def test_with_defective_images_only(data: AnomalyFolder, tmp_path: Path) -> None:
+    root = tmp_path / "no_good"
+    shutil.copytree(data.root, root)
+    shutil.rmtree(root / "test" / "good")
+    bad = AnomalyFolder(root)
+    evaluation = replace(results_of(bad, "mrkd", 1.0, 0.3), threshold=None)
+    page = Page(write_report(tmp_path / "report.html", [evaluation], data=bad))
+    assert "no verdict" in page.text and "has no threshold" in page.text and "ROC:" not in page.text
+    assert "PRO: area" in page.text
+
+
+# ---- what may go wrong -------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows allows no such file names")
+def test_names_cannot_break_the_page(data: AnomalyFolder, tmp_path: Path) -> None:
+    root = tmp_path / '<i>&"name'
+    evil = '<img src=x onerror="alert(1)">'
+    shutil.copytree(data.root, root, ignore=shutil.ignore_patterns("ground_truth", "twins"))
+    (root / "test" / "chip").rename(root / "test" / evil)
+    (root / "test" / "good" / "000.png").rename(root / "test" / "good" / os.fsdecode(b"caf\xe9 <b>.png"))
+    data = AnomalyFolder(root)
+    evaluation = results_of(data, "rd", 1.0, 0.3)
+    path = write_report(tmp_path / "report.html", [evaluation], data=data, title=evil, facts={evil: evil}, worst=9)
+    page = Page(path)
+    assert page.text.count(evil) >= 4
+    assert "<b>.png" in page.text
+    assert {image.get("src", "")[:11] for image in page.all("img")} == {"data:image/"}  # type: ignore[index]
+
+
+def test_errors(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    rd, mrkd = results[0], results[-1]
+    with pytest.raises(ValueError, match="no evaluation"):
+        write_report(path, [], data=data)
+    with pytest.raises(ValueError, match="different test images"):
+        write_report(path, [rd, replace(mrkd, samples=mrkd.samples[::-1])], data=data)
+    gone = [replace(sample, path=tmp_path / sample.path.name) for sample in rd.samples]
+    path.write_text("the report of yesterday", encoding="utf-8")
+    with pytest.raises(DataError, match="does not exist"):
+        write_report(path, [replace(rd, samples=gone)], data=data)
+    assert path.read_text(encoding="utf-8") == "the report of yesterday"  # an error loses nothing
+
+
+# ---- in a browser ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+def test_in_a_browser(chromium: str, full_report: Path) -> None:
+    wider = """() => [...document.querySelectorAll('body *')]
+        .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+        .map(e => e.outerHTML.slice(0, 80))"""
+    broken = "() => [...document.images].filter(i => !(i.complete && i.naturalWidth > 0)).map(i => i.alt)"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        complaints: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        for width in (1200, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.goto(full_report.as_uri())
+            assert page.evaluate("document.images.length") == 59
+            assert page.evaluate(broken) == []
+            assert page.evaluate(wider) == []
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        browser.close()
+    assert complaints == []
+    assert {url for url in requests if not url.startswith("data:")} == {full_report.as_uri()}

@@ -1,0 +1,343 @@
+"""A run: the same thing is never trained twice, another thing never taken for it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import mrkd_edu.run as run_module
+from mrkd_edu.data import AnomalyFolder, DataError
+from mrkd_edu.data.factory import make_toy
+from mrkd_edu.ilm import DEFAULT
+from mrkd_edu.model import MRKD
+from mrkd_edu.recipe import Recipe
+from mrkd_edu.run import Plan, cache_folder, run, run_key, split
+from mrkd_edu.train import TrainingError
+
+SIZE = 64
+PLAN = Plan("mrkd", size=SIZE, recipe=Recipe(steps=3, batch=4, warmup=0))
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_toy(tmp_path_factory.mktemp("toy"), train=14, test_good=2, test_defective=5, size=SIZE)
+
+
+@pytest.fixture(scope="module")
+def first(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MRKD]:
+    """A cache with the run of PLAN in it, and what that run gave."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MRKD_EDU_CACHE", str(cache))
+        return cache, run(AnomalyFolder(toy), PLAN, progress=False)
+
+
+@pytest.fixture
+def data(toy: Path) -> AnomalyFolder:
+    return AnomalyFolder(toy)
+
+
+@pytest.fixture
+def cache(first: tuple[Path, MRKD], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that cache, in use."""
+    shutil.copytree(first[0], tmp_path / "cache")
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, in use."""
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def same(a: MRKD, b: MRKD) -> bool:
+    one, other = a.state_dict(), b.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def runs(cache: Path) -> list[Path]:
+    return sorted((cache / "runs").iterdir())
+
+
+def times(cache: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+
+
+# --- reuse --------------------------------------------------------------------------------------------------
+
+
+def test_second_run_is_the_first_one(
+    cache: Path, data: AnomalyFolder, first: tuple[Path, MRKD], capsys: pytest.CaptureFixture
+) -> None:
+    before = times(cache)
+    model = run(data, PLAN)
+    assert same(model, first[1])
+    assert model.settings == first[1].settings
+    assert times(cache) == before  # nothing was trained, nothing written
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Reused run ") and "mrkd on metal, 3 steps, seed 0" in captured.err
+
+    run(data, PLAN, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_cache_holds_the_model_and_nothing_else(cache: Path) -> None:
+    (folder,) = runs(cache)
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_reused_run_is_written_where_it_is_asked_for(
+    cache: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path
+) -> None:
+    run(data, PLAN, out=tmp_path / "out", progress=False)
+    assert same(MRKD.load(tmp_path / "out"), first[1])
+
+
+def test_run_with_a_folder_fills_the_cache(
+    empty: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path
+) -> None:
+    model = run(data, PLAN, out=tmp_path / "out", progress=False)
+    assert same(model, first[1]) and same(MRKD.load(tmp_path / "out"), model)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.json", "model.safetensors"]
+    before = times(empty)
+    assert same(run(data, PLAN, progress=False), model)
+    assert times(empty) == before
+
+
+def test_without_cache_nothing_is_reused_or_kept(
+    cache: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    before = times(cache)
+    model = run(data, PLAN, out=tmp_path / "out", cache=False)
+    assert "Reused" not in capsys.readouterr().err
+    assert same(model, first[1])  # the same settings and images give the same bits
+    assert times(cache) == before
+
+
+def test_model_tells_of_its_training(first: tuple[Path, MRKD]) -> None:
+    history = first[1].settings.history
+    assert (history["steps"], history["category"], len(history["loss"])) == (3, "metal", 3)
+    assert history["seconds"] > 0
+    assert history["plan"]["variant"] == "mrkd" and history["plan"]["recipe"]["steps"] == 3
+    assert history["nsa"]["blend"] == "mix"
+    json.dumps(history)
+
+
+# --- what makes another run ---------------------------------------------------------------------------------
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "variant": {"variant": "rd"},
+    "backbone": {"backbone": "efficientnet_lite1"},
+    "size": {"size": 96},
+    "seed": {"seed": 1},
+    "steps": {"recipe": replace(PLAN.recipe, steps=4)},
+    "drop": {"recipe": replace(PLAN.recipe, drop=(0.1, 0.2, 0.3))},
+    "precision": {"precision": "fp32"},
+    "nsa": {"nsa": replace(DEFAULT, patches=1)},
+}
+
+
+def test_every_setting_makes_another_key(data: AnomalyFolder) -> None:
+    keys = {run_key(data, replace(PLAN, **change), "f") for change in CHANGES.values()}
+    assert len(keys | {run_key(data, PLAN, "f")}) == len(CHANGES) + 1
+    assert run_key(data, PLAN, "f") == run_key(data, replace(PLAN), "f")
+    assert run_key(data, PLAN, "f") != run_key(data, PLAN, "g")  # another number format
+
+
+def test_another_seed_is_trained(cache: Path, data: AnomalyFolder, first: tuple[Path, MRKD]) -> None:
+    model = run(data, replace(PLAN, seed=1), progress=False)
+    assert not same(model, first[1])
+    assert len(runs(cache)) == 2
+
+
+@pytest.mark.parametrize("change", ["pixel", "more", "name"])
+def test_other_images_make_another_key(change: str, toy: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(toy, tmp_path / "metal"))
+    assert run_key(AnomalyFolder(copy), PLAN, "f") == run_key(AnomalyFolder(toy), PLAN, "f")  # the place is nothing
+    image = next((copy / "train" / "good").iterdir())
+    if change == "pixel":
+        pixels = np.array(Image.open(image))
+        pixels[0, 0] ^= 1
+        Image.fromarray(pixels).save(image)
+    elif change == "more":
+        shutil.copy(image, image.with_name("999.png"))
+    else:  # the name of the category chooses the preset
+        copy = copy.rename(tmp_path / "screw")
+    assert run_key(AnomalyFolder(copy), PLAN, "f") != run_key(AnomalyFolder(toy), PLAN, "f")
+
+
+def imported_by(name: str) -> set[str]:
+    """The module `mrkd_edu.<name>` and all modules of the library that it imports, as files."""
+    files, package = set(), Path(run_module.__file__).parent
+    waiting = [name]
+    while waiting:
+        path = package.joinpath(*waiting.pop().split("."))
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if (place := file.relative_to(package).as_posix()) in files:
+            continue
+        files.add(place)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mrkd_edu."):
+                waiting.append(str(node.module).removeprefix("mrkd_edu."))
+    return files
+
+
+def test_key_covers_every_file_that_training_imports() -> None:
+    """A change of the code must not be hidden by an old run. (An `__init__.py` only hands names on.)"""
+    assert {file for file in imported_by("run") if not file.endswith("__init__.py")} == set(run_module.CODE)
+
+
+# --- damage and interruption --------------------------------------------------------------------------------
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "no weights": lambda folder: (folder / "model.safetensors").unlink(),
+    "half the weights": lambda folder: truncate(folder / "model.safetensors"),
+    "half the settings": lambda folder: truncate(folder / "model.json"),
+    "empty settings": lambda folder: (folder / "model.json").write_bytes(b""),
+    "no settings": lambda folder: (folder / "model.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_run_is_trained_anew(
+    damage: str, cache: Path, data: AnomalyFolder, first: tuple[Path, MRKD]
+) -> None:
+    (folder,) = runs(cache)
+    DAMAGE[damage](folder)
+    assert same(run(data, PLAN, progress=False), first[1])
+    assert same(MRKD.load(folder), first[1])
+
+
+def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C after some steps: `run` has no callback, so one is slipped in."""
+
+    def callback(moment: Any) -> None:
+        if moment.step == steps:
+            raise KeyboardInterrupt
+
+    fit = run_module.fit
+    monkeypatch.setattr(run_module, "fit", lambda *args, **options: fit(*args, **options, callback=callback))
+
+
+@pytest.mark.parametrize("out", [True, False])
+def test_interrupted_run_is_resumed(
+    out: bool, empty: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"out": tmp_path / "out" if out else None, "progress": False}
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(2, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run(data, PLAN, **options)
+    (folder,) = [tmp_path / "out"] if out else runs(empty)
+    assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
+
+    model = run(data, PLAN, resume=out, **options)  # in the cache's own folder it resumes by itself
+    assert same(model, first[1])
+    assert model.settings.history["loss"] == first[1].settings.history["loss"]
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+
+
+def test_resuming_with_other_settings_is_refused(
+    empty: Path, data: AnomalyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_after(1, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, PLAN, out=tmp_path / "out", progress=False)
+    with pytest.raises(TrainingError, match="another training"):
+        run(data, replace(PLAN, seed=1), out=tmp_path / "out", resume=True, progress=False)
+
+
+# --- images -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("images", [2, 11, 12, 13, 39, 40, 100, 391])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_split(images: int, seed: int) -> None:
+    learned, held_out = split(images, seed)
+    assert set(learned) | set(held_out) == set(range(images))
+    if images < 12:
+        assert len(learned) == len(held_out) == images
+    else:
+        assert not set(learned) & set(held_out)
+        assert len(held_out) == max(4, round(images / 10))
+    again = split(images, seed)
+    assert np.array_equal(learned, again[0]) and np.array_equal(held_out, again[1])
+    if images > 12:
+        assert set(held_out) != set(split(images, seed + 1)[1])
+
+
+def test_threshold_is_that_of_the_held_out_images(first: tuple[Path, MRKD], data: AnomalyFolder) -> None:
+    _, held_out = split(len(data.train), PLAN.seed)
+    scores = first[1].predict([data.train[i].path for i in held_out]).score.astype(np.float64)
+    assert first[1].settings.threshold == pytest.approx(scores.mean() + 3 * scores.std(), rel=1e-5)
+
+
+def test_training_sees_the_learned_images_and_no_other(
+    empty: Path, data: AnomalyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Tensor] = []
+    fit = run_module.fit
+    monkeypatch.setattr(
+        run_module, "fit", lambda model, images, **options: given.append(images[:]) or fit(model, images, **options)
+    )
+    run(data, PLAN, progress=False)
+    learned, _ = split(len(data.train), PLAN.seed)
+    assert torch.equal(given[0], data.train_images(SIZE)[learned])
+
+
+def test_test_images_are_never_looked_at(empty: Path, toy: Path, tmp_path: Path, first: tuple[Path, MRKD]) -> None:
+    """Every test image, mask and twin is spoilt once the folder has been checked: training does not notice."""
+    copy = Path(shutil.copytree(toy, tmp_path / "metal"))
+    data = AnomalyFolder(copy)
+    for folder in ("test", "ground_truth", "twins"):
+        for path in (copy / folder).rglob("*.png"):
+            path.write_bytes(b"no image")
+    assert same(run(data, PLAN, progress=False), first[1])
+
+
+def test_a_training_image_that_breaks_is_named(empty: Path, toy: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(toy, tmp_path / "metal"))
+    data = AnomalyFolder(copy)
+    truncate(data.train[0].path)
+    with pytest.raises(DataError, match=data.train[0].path.name):
+        run(data, PLAN, progress=False)
+
+
+def test_few_images(empty: Path, tmp_path: Path) -> None:
+    data = AnomalyFolder(make_toy(tmp_path, train=3, test_good=0, test_defective=0, size=SIZE))
+    assert run(data, PLAN, progress=False).settings.threshold is not None
+
+
+# --- where the cache is -------------------------------------------------------------------------------------
+
+
+def test_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "here"))
+    assert cache_folder() == tmp_path / "here"
+    monkeypatch.setenv("MRKD_EDU_CACHE", "~/mine")
+    assert cache_folder() == Path.home() / "mine"
+    for unset in ("MRKD_EDU_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(unset, raising=False)
+    assert cache_folder() == Path.home() / ".cache" / "mrkd_edu"
+    monkeypatch.setattr(run_module.os, "name", "posix")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "mrkd_edu"
