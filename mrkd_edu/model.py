@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from scipy import stats
 from torch import Tensor, nn
 
 from mrkd_edu import __version__
@@ -69,7 +70,7 @@ class Prediction:
             ModelError: the model was never calibrated.
         """
         if self.threshold is None:
-            raise ModelError("This model has no threshold yet: call model.calibrate(normal_images) first.")
+            raise ModelError("This model has no threshold yet: call model.calibrate(scores_of_normal_images) first.")
         return self.score > self.threshold
 
     def __len__(self) -> int:
@@ -211,22 +212,35 @@ class MRKD(nn.Module):
             image_score(joined).numpy(), joined.numpy(), np.concatenate(pixels), self.settings.threshold
         )
 
-    def calibrate(self, scores: np.ndarray, sigmas: float = 3.0) -> float:
+    def calibrate(self, scores: np.ndarray, false_alarms: float = 0.05) -> float:
         r"""Set the threshold from the scores of *normal* images the student was not trained on.
 
-        :math:`\mu + 3\sigma` of the scores: no defect is needed to choose it, so none can be cheated with.
+        No defect is needed to choose it, so none can be cheated with. For scores of mean :math:`\mu` and standard
+        deviation :math:`s` from :math:`n` images, it is the prediction limit of one more normal score,
+
+        .. math:: \mu + t_{n-1,\,1-\alpha} \; s \sqrt{1 + 1/n},
+
+        which a share :math:`\alpha` of new normal images exceeds if scores are normally distributed. Student's
+        :math:`t` widens it where few images make :math:`s` unsure.
 
         Args:
-            scores: (N,) of normal images.
-            sigmas: how many standard deviations above the mean.
+            scores: (n,) of normal images.
+            false_alarms: :math:`\alpha`, the share of normal images that may be called defective.
 
         Returns:
             The threshold, also stored in `settings.threshold`.
+
+        Raises:
+            ValueError: fewer than 2 scores, a score that is not finite, or a share outside (0, 1).
         """
         scores = np.asarray(scores, dtype=np.float64)
-        if len(scores) < 2 or not np.isfinite(scores).all():
-            raise ValueError(f"A threshold needs at least 2 finite scores of normal images; got {len(scores)}.")
-        self.settings.threshold = float(scores.mean() + sigmas * scores.std())
+        n = len(scores)
+        if n < 2 or not np.isfinite(scores).all():
+            raise ValueError(f"A threshold needs at least 2 finite scores of normal images; got {n}.")
+        if not 0 < false_alarms < 1:
+            raise ValueError(f"false_alarms is a share between 0 and 1; got {false_alarms}.")
+        reach = stats.t.ppf(1 - false_alarms, n - 1) * np.sqrt(1 + 1 / n)
+        self.settings.threshold = float(scores.mean() + reach * scores.std(ddof=1))
         return self.settings.threshold
 
     def save(self, folder: str | Path) -> Path:

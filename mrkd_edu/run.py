@@ -147,18 +147,21 @@ def run(
 def split(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the normal images to learn from, and of those held out for the threshold.
 
-    One in ten is held out, four at least. A set of fewer than 12 images is too small to give any away: all are
-    used for both, and the threshold will be on the low side.
+    One in ten is held out, but at least 16, for fewer say little of how scores spread, and at most one in four. A
+    set of fewer than 12 images is too small to give any away: all are used for both, and the threshold will be on
+    the low side.
 
     Example:
-        >>> learned, held_out = split(100, seed=0)
+        >>> learned, held_out = split(200, seed=0)
         >>> len(learned), len(held_out), set(learned) & set(held_out)
-        (90, 10, set())
+        (180, 20, set())
+        >>> [len(split(n, seed=0)[1]) for n in (12, 40, 100, 300)]
+        [3, 10, 16, 30]
     """
     order = np.random.default_rng([seed, 2]).permutation(images)
     if images < 12:
         return order, order
-    n = max(4, round(images * HELD_OUT))
+    n = min(max(16, round(images * HELD_OUT)), images // 4)
     return order[n:], order[:n]
 
 

@@ -102,7 +102,8 @@ def test_predict_writes_a_heat_map_and_a_row_for_every_image(toy: Path, trained:
     assert [r["image"] for r in rows] == images
     for row in rows:
         assert (float(row["score"]) > float(row["threshold"])) == (row["verdict"] == "defective")
-        assert Image.open(tmp_path / row["heat_map"]).size == (64, 64)
+        with Image.open(tmp_path / row["heat_map"]) as heat:
+            assert heat.size == (64, 64)
 
 
 def test_predict_takes_a_photo_of_any_size(trained: Path, tmp_path: Path, rng: np.random.Generator) -> None:
@@ -145,7 +146,8 @@ def test_doctor_names_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch
     monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "file" / "cache"))
     result = call("doctor")
     assert result.exit_code == 1
-    assert "cannot be written" in result.output and "Set MRKD_EDU_CACHE" in result.output
+    said = re.sub(r"[\s│]+", " ", result.output)  # a long path breaks the table's lines
+    assert "(Not a directory)" in said and "Set MRKD_EDU_CACHE" in said
 
 
 def test_wrong_input_ends_in_one_message_that_says_what_to_do(toy: Path, trained: Path, tmp_path: Path) -> None:

@@ -217,12 +217,24 @@ def test_full_precision_on_request(photo: np.ndarray) -> None:
 # --- threshold ----------------------------------------------------------------------------------------------
 
 
-def test_threshold_is_three_deviations_above_normal(photo: np.ndarray) -> None:
+@pytest.mark.parametrize(("n", "accepted"), [(5, 0.05), (50, 0.05), (16, 0.2)])
+def test_threshold_lets_the_wanted_share_of_normal_images_through(
+    n: int, accepted: float, rng: np.random.Generator
+) -> None:
     model = MRKD(variant="rd", size=SIZE)
-    scores = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
-    assert model.calibrate(scores) == pytest.approx(2.5 + 3 * np.sqrt(1.25))
-    assert model.settings.threshold == model.predict(photo).threshold
-    assert model.calibrate(scores, sigmas=0) == 2.5
+    alarms = []
+    for _ in range(4000):  # calibrate on n scores, meet one more of the same kind
+        *seen, new = rng.normal(3.0, 0.5, n + 1)
+        alarms.append(new > model.calibrate(np.array(seen), accepted))
+    assert np.mean(alarms) == pytest.approx(accepted, abs=4 * np.sqrt(accepted * (1 - accepted) / 4000))
+
+
+def test_threshold_is_kept_and_comes_with_the_prediction(photo: np.ndarray) -> None:
+    model = MRKD(variant="rd", size=SIZE)
+    threshold = model.calibrate(np.array([1.0, 2.0, 3.0]))
+    assert threshold == model.settings.threshold == model.predict(photo).threshold
+    with pytest.raises(ValueError, match="share between 0 and 1"):
+        model.calibrate(np.array([1.0, 2.0]), false_alarms=5)
 
 
 def test_verdict() -> None:
