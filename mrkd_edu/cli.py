@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import webbrowser
 from collections.abc import Iterator
@@ -62,6 +61,7 @@ def demo(
     with errors():
         from mrkd_edu.benchmark import MEASURES
         from mrkd_edu.demo import demo as run_demo
+        from mrkd_edu.evaluate import COSTS
 
         report, evaluations = run_demo(data, out, quick=quick, device=device)
         first = evaluations[0]
@@ -70,7 +70,7 @@ def demo(
         for name in names:
             table.add_column(name.replace("_", " "), justify="right")
         for e in evaluations:
-            table.add_row(e.variant, *(number(e.metrics[name], 1 if name in ("train_seconds", "ms_per_image") else 3) for name in names))
+            table.add_row(e.variant, *(number(e.metrics[name], 1 if name in COSTS else 3) for name in names))
         console.print(table)
         console.print(f"Report: {report.resolve()}", soft_wrap=True)
         if show:
@@ -173,48 +173,20 @@ def predict(
     Example:  mrkd-edu predict runs/bottle photo.jpg --out predictions
     """
     with errors():
-        from PIL import Image
-
         from mrkd_edu.data.images import list_images
         from mrkd_edu.model import MRKD
-        from mrkd_edu.plots import overlay, shared_scale
+        from mrkd_edu.predictions import write_predictions
 
-        model = MRKD.load(run, device)
         paths = list_images(images) if images.is_dir() else [images]
-        out.mkdir(parents=True, exist_ok=True)
-        table = Table("image", "score", "verdict")
-        threshold = model.settings.threshold
-        assert threshold is not None, "run() always calibrates"
-        rows: list[dict[str, str]] = []
-        for start in range(0, len(paths), 16):
-            part = paths[start : start + 16]
-            found = model.predict(part)
-            for path, score, heat, image, bad in zip(
-                part, found.score, found.anomaly_map, found.image, found.defective, strict=True
-            ):
-                picture = overlay(image, heat, shared_scale(threshold))
-                target = out / f"{path.stem}_heat.png"
-                if target.name in {row["heat_map"] for row in rows}:  # a.jpg beside a.png
-                    target = out / f"{path.name}_heat.png"
-                Image.fromarray(picture).save(target)
-                verdict = "defective" if bad else "normal"
-                rows.append(
-                    {
-                        "image": path.name,
-                        "score": f"{score:.6g}",
-                        "threshold": f"{threshold:.6g}",
-                        "verdict": verdict,
-                        "heat_map": target.name,
-                    }
-                )
-                colour = "red" if bad else "green"
-                table.add_row(path.name, f"{score:.3f}", f"[{colour}]{verdict}[/{colour}]")
-        with (out / "scores.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+        if not paths:
+            raise ValueError(f"{images} holds no images.")
+        rows = write_predictions(MRKD.load(run, device), paths, out, progress=len(paths) > 1)
+        table = Table("image", "score", "verdict", title=f"limit {rows[0]['threshold']}", title_justify="left")
+        for row in rows:
+            colour = "red" if row["verdict"] == "defective" else "green"
+            table.add_row(row["image"], row["score"], f"[{colour}]{row['verdict']}[/{colour}]")
         console.print(table)
-        console.print(f"Defective means: score above {threshold:.3f}. Heat maps and scores.csv: {out}", soft_wrap=True)
+        console.print(f"Heat maps and scores.csv: {out}", soft_wrap=True)
 
 
 @app.command()

@@ -14,7 +14,7 @@ def pick_device(device: str = "auto") -> torch.device:
     """`"auto"` is the GPU where there is one, else the CPU; any other word is taken as torch's.
 
     Raises:
-        ValueError: a GPU was asked for and there is none.
+        ValueError: unknown device, or a GPU was asked for and there is none.
 
     Example:
         >>> pick_device("cpu")
@@ -22,7 +22,10 @@ def pick_device(device: str = "auto") -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"Unknown device {device!r}. Choose one of: auto, cpu, cuda.") from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("This machine has no CUDA GPU that torch can see. Use --device cpu (or auto).")
     return chosen

@@ -15,6 +15,7 @@ This file wires the parts; each part has a file of its own. Training is in `trai
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -248,13 +249,15 @@ class MRKD(nn.Module):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.contiguous() for k, v in self.state_dict().items() if not k.startswith("teacher.")}
-        save_file(weights, folder / "model.safetensors")
+        save_file(weights, folder / "model.safetensors.tmp")
         facts = {
             "mrkd_edu": __version__,
             "teacher_fingerprint": self.teacher.fingerprint(),
             "settings": asdict(self.settings),
         }
-        (folder / "model.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        (folder / "model.json.tmp").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        for name in ("model.safetensors", "model.json"):  # whole files or none: a full disk spoils no older model
+            os.replace(folder / f"{name}.tmp", folder / name)
         return folder
 
     @classmethod

@@ -50,7 +50,10 @@ class Recipe:
         drop: :math:`\lambda` of FLM, one number or one per scale.
         residual: whether FLM's generation modules start as the identity, see `flm.GenerationModule`.
         published_ilm: paste within the same image, as the published code does, instead of the blending and source
-            that the NSA settings name.
+            of the category's preset.
+
+    Raises:
+        ValueError: a number out of its range.
     """
 
     steps: int | None = 300
@@ -64,6 +67,12 @@ class Recipe:
     drop: float | tuple[float, ...] = 0.2
     residual: bool = True
     published_ilm: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"A recipe counts steps or epochs, not both; got {self.steps} and {self.epochs}.")
+        if min(self.steps or 1, self.epochs or 1) < 1 or self.batch < 2 or self.lr <= 0:
+            raise ValueError(f"A recipe needs steps or epochs >= 1, batch >= 2 and lr > 0; got {self}.")
 
     def total_steps(self, images: int) -> int:
         """Gradient steps for a training set of `images` images.

@@ -17,21 +17,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import mrkd_edu
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import ImageStack
-from mrkd_edu.hardware import Precision, pick_device, quick_dtype
+from mrkd_edu.hardware import Precision, number_format, pick_device
 from mrkd_edu.ilm import NSA, preset
 from mrkd_edu.model import MRKD, ModelError, Variant
 from mrkd_edu.recipe import RECIPES, Recipe
 from mrkd_edu.teacher import OFFLINE_TEACHER
 from mrkd_edu.train import History, fit
 
+HOLD_OUT = 2  # the stream of random numbers; `train.py` has 0 and 1
 HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
 CODE = (  # the files that decide what a training gives
-    *("data/images.py", "data/folder.py", "distance.py", "efficientnet_lite.py", "flm.py", "hardware.py", "ilm.py"),
-    *("model.py", "recipe.py", "run.py", "student.py", "teacher.py", "train.py"),
+    *("checkpoint.py", "data/folder.py", "data/images.py", "distance.py", "efficientnet_lite.py", "flm.py"),
+    *("hardware.py", "ilm.py", "model.py", "recipe.py", "run.py", "student.py", "teacher.py", "train.py"),
 )
 
 
@@ -87,7 +89,7 @@ def run(
         TrainingError: the training failed.
     """
     where = pick_device(device)
-    key = run_key(data, plan, str(quick_dtype(where)))
+    key = run_key(data, plan, where)
     kept = cache_folder() / "runs" / key
     if cache and (kept / "model.json").exists():
         try:
@@ -118,11 +120,12 @@ def run(
     )
     images = data.train_images(plan.size)
     learned, held_out = split(len(images), plan.seed)
-    nsa = plan.nsa or preset(data.name, images[learned[:16]])
+    usual = preset(data.name, images[learned[:16]])
     if recipe.published_ilm:
-        nsa = replace(nsa, blend="swap", source="same")
-    folder = Path(out) if out is not None else kept
-    checkpoint = folder / "checkpoint.pt"
+        usual = replace(usual, blend="swap", source="same")
+    nsa = plan.nsa or usual
+    folder = Path(out) if out is not None else kept if cache else None
+    checkpoint = folder / "checkpoint.pt" if folder else None
     history = fit(
         model,
         ImageStack([images.paths[i] for i in learned], plan.size),
@@ -137,10 +140,12 @@ def run(
     scores = [model.anomaly_maps(images[held_out[i : i + 16]]).amax((1, 2)).cpu() for i in range(0, len(held_out), 16)]
     model.calibrate(np.concatenate(scores))
     model.settings.history = {**_facts(history), "plan": _plain(plan), "nsa": _plain(nsa), "category": data.name}
-    model.save(folder)
-    checkpoint.unlink(missing_ok=True)
+    if folder is not None:
+        model.save(folder)
     if cache and folder != kept:
         model.save(kept)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return model
 
 
@@ -158,18 +163,19 @@ def split(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         >>> [len(split(n, seed=0)[1]) for n in (12, 40, 100, 300)]
         [3, 10, 16, 30]
     """
-    order = np.random.default_rng([seed, 2]).permutation(images)
+    order = np.random.default_rng([seed, HOLD_OUT]).permutation(images)
     if images < 12:
         return order, order
     n = min(max(16, round(images * HELD_OUT)), images // 4)
     return order[n:], order[:n]
 
 
-def run_key(data: AnomalyFolder, plan: Plan, dtype: str) -> str:
-    """Name of a run: a hash of its settings, its images and the code that trains."""
+def run_key(data: AnomalyFolder, plan: Plan, device: torch.device) -> str:
+    """Name of a run: a hash of its settings, its training images, the code that trains, and what it trains on."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(_plain(plan), sort_keys=True).encode())
-    digest.update(f"{dtype} {data.name} {data.fingerprint()}".encode())
+    digest.update(f"{data.name} {data.fingerprint('train')}".encode())
+    digest.update(f"{device.type} {number_format(device, plan.precision)} torch {torch.__version__}".encode())
     package = Path(mrkd_edu.__file__).parent
     for name in CODE:
         digest.update((package / name).read_bytes())

@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from mrkd_edu.checkpoint import Checkpoint, CtrlC, History, TrainingError, diverged
 from mrkd_edu.data.images import DataError, ImageStack
 from mrkd_edu.distance import distillation_loss
 from mrkd_edu.hardware import number_format, pick_device
@@ -35,27 +33,7 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.recipe import RECIPES, Recipe
 
 FEATURE_MEMORY = 2 * 2**30  # bytes that cached teacher features may take
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why and what to do."""
-
-
-@dataclass
-class History:
-    """What happened in a training.
-
-    Attributes:
-        loss: of every step.
-        seconds: spent training, over all sittings.
-        images: in the training set.
-        batch: images a step.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    images: int = 0
-    batch: int = 0
+BATCHES, ORDER = 0, 1  # the streams of random numbers that a training draws from
 
 
 @dataclass(frozen=True)
@@ -102,7 +80,7 @@ def fit(
         The history. The model is left in evaluation mode.
 
     Raises:
-        ValueError: images of the wrong shape or type.
+        ValueError: images of the wrong shape or type, or a model whose FLM is not that of the recipe.
         data.images.DataError: an image that cannot be read, after the checkpoint was saved.
         TrainingError: the loss or the weights are not finite, or the checkpoint is damaged or another training's.
         KeyboardInterrupt: Ctrl-C, after the step was finished and the checkpoint saved. A second Ctrl-C does not
@@ -120,6 +98,8 @@ def fit(
         raise ValueError(f"fit needs at least 2 images of shape (3, {size}, {size}); got {tuple(images.shape)}.")
     if isinstance(images, Tensor) and images.dtype != torch.uint8:
         raise ValueError(f"fit needs uint8 images, 0 to 255; got {images.dtype}.")
+    _check_flm(model, recipe)
+    begin = time.perf_counter()
     model.to(pick_device(device))
     steps = recipe.total_steps(len(images))
     task = _Task(model, images, recipe, nsa, seed)
@@ -128,12 +108,13 @@ def fit(
     scaler = torch.amp.GradScaler(model.device.type, enabled=fp16)  # only fp16 needs its gradients scaled
     history = History(images=len(images), batch=recipe.batch)
     path = Path(checkpoint) if checkpoint else None
-    saved = _Checkpoint(path, task.identity, history, student=task.learner, optimiser=optimiser, scaler=scaler)
+    saved = Checkpoint(path, task.identity, history, student=task.learner, optimiser=optimiser, scaler=scaler)
     if resume:
         saved.load()
+    history.seconds += time.perf_counter() - begin  # what the cached features cost belongs to the training
 
     bar = tqdm(total=steps, initial=len(history.loss), desc=model.settings.variant, unit="step", disable=not progress)
-    ctrl_c = _CtrlC()
+    ctrl_c = CtrlC()
     try:
         with ThreadPoolExecutor(1) as worker, bar, ctrl_c:
             upcoming = worker.submit(task.batch, len(history.loss))
@@ -148,7 +129,7 @@ def fit(
                 loss = task.loss(batch)
                 value = loss.item()
                 if not math.isfinite(value):
-                    raise TrainingError(_diverged(f"loss of step {step + 1} is {value}"))
+                    raise TrainingError(diverged(f"loss of step {step + 1} is {value}"))
                 optimiser.zero_grad()
                 scaler.scale(loss).backward()
                 scaler.step(optimiser)
@@ -174,6 +155,16 @@ def fit(
     return history
 
 
+def _check_flm(model: MRKD, recipe: Recipe) -> None:
+    """FLM is part of the model and of the recipe: refuse a model that was built for another recipe."""
+    built, wanted = (model.settings.drop, model.settings.residual), (recipe.drop, recipe.residual)
+    if model.masks_features and built != wanted:
+        raise ValueError(
+            f"The model was built with drop={built[0]}, residual={built[1]}; this recipe wants drop={wanted[0]}, "
+            f"residual={wanted[1]}. Build it with MRKD(..., drop=recipe.drop, residual=recipe.residual)."
+        )
+
+
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     """Learning rate of a step: a linear warm-up, then constant or half a cosine down to zero.
 
@@ -188,36 +179,6 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
         return recipe.lr
     done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
-
-
-class _CtrlC:
-    """Ctrl-C waits until the step is done, for half a step cannot be resumed. A second one does not wait."""
-
-    def __init__(self) -> None:
-        self.waiting = self.cut_short = False
-
-    def __enter__(self) -> _CtrlC:
-        # Python gives signals to the main thread only; a handler of somebody else's stays.
-        main = threading.current_thread() is threading.main_thread()
-        self.ours = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if self.ours:
-            signal.signal(signal.SIGINT, self._press)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _press(self, *_: object) -> None:
-        if self.waiting:
-            self.cut_short = True
-            raise KeyboardInterrupt
-        self.waiting = True
-
-    def check(self) -> None:
-        """Between two steps: stop here if Ctrl-C was pressed."""
-        if self.waiting:
-            raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -243,13 +204,12 @@ class _Task:
 
     def batch(self, step: int) -> _Batch:
         """The batch of a step: a function of the seed and the step's number alone."""
-        rng = np.random.default_rng([self.seed, step])
+        rng = np.random.default_rng([self.seed, BATCHES, step])
         index = self._order(step)
         normal = self.images[index]  # (B, 3, S, S)
         seen = normal
         if self.model.masks_images:
-            sources = self.images[rng.integers(0, len(self.images), len(index))]
-            seen, _ = add_anomalies(normal, self.nsa, rng, sources)
+            seen, _ = add_anomalies(normal, self.nsa, rng)  # patches come from other images of the batch
         masks = torch.Generator().manual_seed(int(rng.integers(2**63)))
         return _Batch(index, normal, seen, masks)
 
@@ -257,7 +217,7 @@ class _Task:
         """Indices of a step. Every epoch is a fresh permutation; a batch may reach into the next epoch."""
         n, size = len(self.images), self.recipe.batch
         places = np.arange(step * size, (step + 1) * size)
-        epochs = {e: np.random.default_rng([self.seed, e, 1]).permutation(n) for e in set((places // n).tolist())}
+        epochs = {e: np.random.default_rng([self.seed, ORDER, e]).permutation(n) for e in set((places // n).tolist())}
         return np.array([epochs[p // n][p % n] for p in places.tolist()])
 
     def loss(self, batch: _Batch) -> Tensor:
@@ -278,13 +238,6 @@ def _digest(images: ImageStack | Tensor) -> str:
     """Hash of some 64 of the images: enough to tell two training sets apart."""
     some = images[:: -(-len(images) // 64)]
     return hashlib.blake2b(some.cpu().numpy().tobytes(), digest_size=8).hexdigest()
-
-
-def _diverged(what: str) -> str:
-    return (
-        f"Training diverged: the {what}. Lower the learning rate or train with precision='fp32'. "
-        "The last checkpoint, if there is one, is from before."
-    )
 
 
 @torch.no_grad()
@@ -309,43 +262,3 @@ def cache_features(model: MRKD, images: ImageStack | Tensor, batch: int = 16) ->
         for whole, part in zip(kept, features, strict=True):
             whole[start : start + batch] = part
     return kept
-
-
-class _Checkpoint:
-    """Everything that a training needs to continue: weights, optimiser, and how far it came."""
-
-    def __init__(self, path: Path | None, identity: str, history: History, **parts: Any):
-        self.path, self.identity, self.history, self.parts = path, identity, history, parts
-
-    def save(self) -> None:
-        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
-        if not all(bool(value.isfinite().all()) for value in state["student"].values()):
-            raise TrainingError(_diverged(f"weights after step {len(self.history.loss)} are not finite"))
-        if self.path is None:
-            return
-        state.update(identity=self.identity, history=asdict(self.history))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        os.replace(unfinished, self.path)  # a kill in between leaves the older checkpoint whole
-
-    def load(self) -> None:
-        if self.path is None or not self.path.exists():
-            return
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-            identity = state["identity"]
-        except Exception as error:  # a damaged file fails with almost any error
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            raise TrainingError(
-                f"{self.path} is damaged or not a checkpoint ({reason}). Delete the file to start anew."
-            ) from error
-        if identity != self.identity:
-            raise TrainingError(
-                f"{self.path} belongs to another training.\n  there: {identity}\n  here:  {self.identity}\n"
-                "Resume with the same settings, or delete the file to start anew."
-            )
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        for name, value in state["history"].items():
-            setattr(self.history, name, value)

