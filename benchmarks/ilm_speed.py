@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import torch
 
-from mrkd_edu.ilm import DEFAULT, add_anomalies, estimate_background
+from mrkd_edu.ilm import add_anomalies
+from mrkd_edu.nsa import DEFAULT, estimate_background
 
 
 def textures(count: int, side: int) -> torch.Tensor:

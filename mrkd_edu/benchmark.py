@@ -1,12 +1,14 @@
 """The benchmark: category x variant x seed, one row each, as the paper's table needs it.
 
 Every finished row is on disk before the next one starts, so an interrupted benchmark goes on where it stopped. Rows
-that are there already are not computed again.
+that are there already are not computed again, as long as recipe, images and code are those that made them: for each
+row, `results.keys.json` keeps the key of its run (see `run.run_key`).
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -18,9 +20,10 @@ from rich.table import Table
 from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import evaluate
+from mrkd_edu.evaluate import check_test_set, evaluate
+from mrkd_edu.hardware import pick_device
 from mrkd_edu.model import Variant
-from mrkd_edu.run import Plan, run, split
+from mrkd_edu.run import Plan, run, run_key, split
 
 KEY = ("category", "variant", "seed", "backbone", "size", "steps")
 MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "leakage", "train_seconds", "ms_per_image")
@@ -51,15 +54,20 @@ def benchmark(
         The rows of this grid, in its order, as written: text, six digits, empty where not measurable.
 
     Raises:
-        data.images.DataError: a folder cannot be used. All folders are looked at before the first training.
-        ValueError: two categories of the same name, or a results.csv that is not a benchmark's.
+        data.images.DataError: a folder or a mask cannot be used. All are looked at before the first training.
+        ValueError: no test images, two categories of one name, or a results.csv that is not a benchmark's.
     """
     table = Path(out) / "results.csv"
     plan = plan or Plan()
     rows = read_results(table)
+    keys_file = table.with_suffix(".keys.json")
+    keys: dict[str, str] = json.loads(keys_file.read_text(encoding="utf-8")) if rows and keys_file.exists() else {}
     sets = [AnomalyFolder(folder) for folder in folders]
     if len({data.name for data in sets}) < len(sets):
         raise ValueError(f"Two categories have the same name: {[data.name for data in sets]}. Rename one folder.")
+    for data in sets:
+        check_test_set(data, plan.size)
+    where = pick_device(device)
     grid = [(data, variant, seed) for data in sets for variant in variants for seed in seeds]
     wanted = []
     with tqdm(grid, desc="benchmark", unit="run", disable=not progress) as bar:
@@ -69,11 +77,14 @@ def benchmark(
             learned, _ = split(len(data.train), seed)
             steps = mine.recipe.total_steps(len(learned))
             key = tuple(str(v) for v in (data.name, variant, seed, mine.backbone, mine.size, steps))
-            if key not in rows:
+            run_name = run_key(data, mine, where)
+            if key not in rows or keys.get(" ".join(key)) != run_name:
                 model = run(data, mine, device=device, progress=False)
                 result = evaluate(model, data, progress=False)
                 rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}
                 _write(table, rows.values())
+                keys[" ".join(key)] = run_name
+                keys_file.write_text(json.dumps(keys, indent=1) + "\n", encoding="utf-8")
             wanted.append(rows[key])
     return wanted
 

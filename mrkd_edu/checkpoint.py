@@ -28,13 +28,11 @@ class History:
         loss: of every step.
         seconds: spent training, over all sittings.
         images: in the training set.
-        batch: images a step.
     """
 
     loss: list[float] = field(default_factory=list)
     seconds: float = 0.0
     images: int = 0
-    batch: int = 0
 
 
 class CtrlC:
@@ -70,8 +68,8 @@ class CtrlC:
 def diverged(what: str) -> str:
     """What to say when numbers stop being numbers."""
     return (
-        f"Training diverged: the {what}. Lower the learning rate or train with precision='fp32'. "
-        "The last checkpoint, if there is one, is from before."
+        f"Training diverged: the {what}. Train again with --precision fp32 (in Python: MRKD(precision='fp32')) or with "
+        "a lower Recipe.lr. The last checkpoint, if there is one, is from before."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import webbrowser
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from mrkd_edu.run import Plan
@@ -72,7 +75,7 @@ def demo(
         for e in evaluations:
             table.add_row(e.variant, *(number(e.metrics[name], 1 if name in COSTS else 3) for name in names))
         console.print(table)
-        console.print(f"Report: {report.resolve()}", soft_wrap=True)
+        say(f"Report: {report.resolve()}")
         if show:
             webbrowser.open(report.resolve().as_uri())
 
@@ -93,8 +96,8 @@ def data_toy(
         from mrkd_edu.data.folder import AnomalyFolder
 
         path = make_toy(folder, category, size=size, seed=seed, progress=True)
-        console.print(AnomalyFolder(path).summary())
-        console.print(f"In {path}")
+        say(AnomalyFolder(path).summary())
+        say(f"In {path}")
 
 
 @app.command()
@@ -128,7 +131,7 @@ def train(
             f"{facts['steps']} steps on {facts['images']} images in {facts['seconds']:.0f} s, "
             f"loss {facts['loss'][-1]:.3f}, threshold {model.settings.threshold:.3f}"
         )
-        console.print(f"Model: {out}\nNext:  mrkd-edu evaluate {out} {data}", soft_wrap=True)
+        say(f"Model: {out}\nNext:  mrkd-edu evaluate {out} {data}")
 
 
 @app.command()
@@ -150,13 +153,16 @@ def evaluate(
         result = measure(MRKD.load(run, device), AnomalyFolder(data), progress=not as_json)
         if as_json:
             facts = {"category": result.category, "variant": result.variant, "threshold": result.threshold}
-            print(json.dumps({**facts, **result.metrics, "leakage_per_scale": result.leakage}, indent=2))
+            leaks = {"leakage_per_scale": result.leakage, "leakage_from": result.leakage_from}
+            print(json.dumps({**facts, **result.metrics, **leaks}, indent=2))
             return
         table = Table("measure", title=f"{result.category}, {result.variant}", title_justify="left")
         table.add_column("value", justify="right")
         for name, value in result.metrics.items():
             table.add_row(name.replace("_", " "), number(value, 4))
         console.print(table)
+        if result.leakage_from == "synthetic":
+            say("Leakage: on synthetic defects of the kind that ilm and mrkd trained with, which favours these two.")
         if missing := [name for name, value in result.metrics.items() if value is None]:
             console.print(f"Not measurable on this data: {', '.join(missing)} (no defective images, or no masks).")
 
@@ -181,12 +187,14 @@ def predict(
         if not paths:
             raise ValueError(f"{images} holds no images.")
         rows = write_predictions(MRKD.load(run, device), paths, out, progress=len(paths) > 1)
-        table = Table("image", "score", "verdict", title=f"limit {rows[0]['threshold']}", title_justify="left")
+        table = Table("image", "score", "verdict", title=f"threshold {rows[0]['threshold']}", title_justify="left")
         for row in rows:
-            colour = "red" if row["verdict"] == "defective" else "green"
-            table.add_row(row["image"], row["score"], f"[{colour}]{row['verdict']}[/{colour}]")
+            colour = {"normal": "green", "defective": "red"}.get(row["verdict"], "yellow")
+            table.add_row(escape(row["image"]), row["score"], Text(row["verdict"], colour))
         console.print(table)
-        console.print(f"Heat maps and scores.csv: {out}", soft_wrap=True)
+        say(f"Heat maps and scores.csv: {out}")
+        if all(not row["score"] for row in rows):
+            raise typer.Exit(1)
 
 
 @app.command()
@@ -217,7 +225,7 @@ def benchmark(
         folders = [category for folder in data for category in find_categories(folder)]
         rows = run_benchmark(folders, out, plan=plan, variants=chosen, seeds=numbers, device=device)
         console.print(summary(rows))
-        console.print(f"Rows: {out / 'results.csv'}", soft_wrap=True)
+        say(f"Rows: {out / 'results.csv'}")
 
 
 @app.command()
@@ -226,19 +234,18 @@ def doctor() -> None:
 
     Example:  mrkd-edu doctor
     """
-    with errors():
-        from mrkd_edu.doctor import examine
+    from mrkd_edu.doctor import examine
 
-        findings = examine()
-        table = Table("", "what", "found", "what to do")
-        for f in findings:
-            mark = "[red]x[/red]" if f.serious else "[yellow]![/yellow]" if f.cure else "[green]ok[/green]"
-            table.add_row(mark, f.what, f.state, f.cure)
-        console.print(table)
-        if any(f.serious for f in findings):
-            problems.print("[red]Not ready:[/red] see the rows marked x.")
-            raise typer.Exit(1)
-        console.print("Ready. Next:  mrkd-edu demo")
+    findings = examine()
+    table = Table("", "what", "found", "what to do")
+    for f in findings:
+        mark = "[red]x[/red]" if f.serious else "[yellow]![/yellow]" if f.cure else "[green]ok[/green]"
+        table.add_row(mark, f.what, escape(f.state), escape(f.cure))
+    console.print(table)
+    if any(f.serious for f in findings):
+        problems.print("[red]Not ready:[/red] see the rows marked x.")
+        raise typer.Exit(1)
+    say("Ready. Next:  mrkd-edu demo")
 
 
 def make_plan(
@@ -281,12 +288,20 @@ def seed_number(text: str) -> int:
 
 def refuse_foreign_run(out: Path, resume: bool) -> None:
     """A finished or interrupted training in the way is not overwritten without a word."""
-    if (out / "model.json").exists() and not resume:
-        raise FileExistsError(f"{out} holds a trained model already. Choose another --out, or delete it first.")
-    if (out / "checkpoint.pt").exists() and not resume:
+    interrupted = (out / "checkpoint.pt").exists()
+    if (out / "model.json").exists() and not interrupted:
+        raise FileExistsError(
+            f"{out} holds a trained model already: nothing to resume. Choose another --out, or delete it first."
+        )
+    if interrupted and not resume:
         raise FileExistsError(
             f"{out} holds an interrupted training. Continue it with --resume, or delete {out / 'checkpoint.pt'}."
         )
+
+
+def say(text: str) -> None:
+    """Print as it is: no line breaks in paths, no markup in file names."""
+    console.print(text, markup=False, soft_wrap=True)
 
 
 def number(value: float | None, digits: int) -> str:
@@ -296,7 +311,7 @@ def number(value: float | None, digits: int) -> str:
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-    """Expected problems end as one message and exit code 1, not as a traceback."""
+    """Expected problems end as one message and exit code 1, not as a traceback (but with MRKD_EDU_DEBUG set)."""
     from mrkd_edu.data.images import DataError
     from mrkd_edu.efficientnet_lite import WeightsNotFound
     from mrkd_edu.train import TrainingError
@@ -304,11 +319,13 @@ def errors() -> Iterator[None]:
     try:
         yield
     except (DataError, WeightsNotFound, TrainingError, ValueError, OSError) as error:
+        if os.environ.get("MRKD_EDU_DEBUG"):
+            raise
         problems.print("[bold red]Error:[/bold red]", end=" ")
         problems.print(str(error), markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        problems.print("\nInterrupted. What was trained so far is kept; `mrkd-edu train` goes on with --resume.")
+        problems.print("\nInterrupted. Training so far is kept: the same command goes on (`train`: with --resume).")
         raise typer.Exit(130) from None
 
 

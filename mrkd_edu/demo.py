@@ -14,15 +14,15 @@ from pathlib import Path
 import torch
 
 from mrkd_edu import __version__
-from mrkd_edu.data.factory import make_toy
+from mrkd_edu.data.factory import cached_toy
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import Evaluation, evaluate
+from mrkd_edu.evaluate import Evaluation, check_test_set, evaluate
 from mrkd_edu.model import Variant
 from mrkd_edu.recipe import RECIPES
 from mrkd_edu.report import write_report
-from mrkd_edu.run import Plan, cache_folder, run
+from mrkd_edu.run import Plan, run
 
-VARIANTS: tuple[Variant, ...] = ("rd", "mrkd")
+COMPARED: tuple[Variant, ...] = ("rd", "mrkd")
 
 
 def demo(
@@ -42,23 +42,24 @@ def demo(
         device: `"auto"`, `"cpu"`, `"cuda"`.
         progress: show bars.
 
+    An interrupted demo goes on where it stopped: finished and half-finished trainings are in the cache.
+
     Returns:
         The path of `report.html`, and the evaluations of `rd` and `mrkd`.
     """
-    size, steps = (128, 40) if quick else (256, 300)
-    root = make_toy(cache_folder() / "toy", progress=progress) if data is None else Path(data)
-    folder = AnomalyFolder(root)
-    if folder.has_masks:
-        folder.test_masks(size)  # a wrong mask is better found now than after the training
-    plan = Plan(size=size, recipe=replace(RECIPES["workshop"], steps=steps))
+    plan = Plan(size=128, recipe=replace(RECIPES["workshop"], steps=40)) if quick else Plan()
+    folder = AnomalyFolder(cached_toy(progress=progress) if data is None else data)
+    check_test_set(folder, plan.size)
     evaluations, seconds = [], {}
-    for variant in VARIANTS:
-        model = run(folder, replace(plan, variant=variant), out=Path(out) / variant, device=device, progress=progress)
+    for variant in COMPARED:
+        model = run(folder, replace(plan, variant=variant), device=device, progress=progress)
+        model.save(Path(out) / variant)
         evaluations.append(evaluate(model, folder, progress=progress))
         seconds[variant] = model.settings.history["seconds"]
     facts = {
-        "Training": ", ".join(f"{v} {s:.0f} s" for v, s in seconds.items()) + f" for {steps} steps of 16 images",
-        "Image size": f"{size} x {size} pixels",
+        "Training": ", ".join(f"{v} {s:.0f} s" for v, s in seconds.items()) 
+        + f" for {model.settings.history['steps']} steps of {plan.recipe.batch} images",
+        "Image size": f"{plan.size} x {plan.size} pixels",
         "Teacher": plan.backbone,
         "Machine": f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads, "
         f"{torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'}",

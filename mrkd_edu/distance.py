@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Flattening = Literal["flattened", "per_pixel"]
+LossForm = Literal["flattened", "per_pixel"]
 
 
 def cosine_distance(teacher: Tensor, student: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def cosine_distance(teacher: Tensor, student: Tensor) -> Tensor:
     return 1 - F.cosine_similarity(teacher.float(), student.float(), dim=1)  # (B, h, w)
 
 
-def distillation_loss(teacher: list[Tensor], student: list[Tensor], form: Flattening = "flattened") -> Tensor:
+def distillation_loss(teacher: list[Tensor], student: list[Tensor], form: LossForm = "flattened") -> Tensor:
     r"""The loss that the student minimises, summed over the scales.
 
     - `"flattened"`: one cosine over the whole map of a scale, as the published code of RD4AD and MRKD does:
@@ -71,7 +71,7 @@ def gaussian_blur(maps: Tensor, sigma: float) -> Tensor:
         >>> torch.allclose(gaussian_blur(torch.ones(1, 9, 9), 2.0), torch.ones(1, 9, 9))
         True
     """
-    radius = max(1, math.ceil(3 * sigma))
+    radius = max(1, math.ceil(4 * sigma))
     x = torch.arange(-radius, radius + 1, dtype=maps.dtype, device=maps.device)
     kernel = torch.exp(-(x**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()  # (2 r + 1,)

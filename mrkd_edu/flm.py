@@ -6,7 +6,7 @@ probability :math:`\lambda`; a small network, the generation module, fills the g
     S_k  <-  G_k(M_k * S_k)            G_k = conv3x3, ReLU, conv3x3            (paper, section 3.3)
 
 Masks exist in training only. (The published code leaves them on at test time, so two evaluations of one model
-differ; lesson 06 measures what that costs.) This file is the mask and the generation module, nothing of the loss.
+differ.) This file is the mask and the generation module, nothing of the loss.
 """
 
 from __future__ import annotations

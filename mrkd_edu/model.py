@@ -47,6 +47,17 @@ class ModelError(ValueError):
     """A saved model that cannot be used; the message says why and what to do."""
 
 
+def verdict(scores: np.ndarray, threshold: float | None) -> np.ndarray:
+    """Which scores are above the threshold: (N,) bool.
+
+    Raises:
+        ModelError: the model was never calibrated.
+    """
+    if threshold is None:
+        raise ModelError("This model has no threshold yet: call model.calibrate(scores_of_normal_images) first.")
+    return scores > threshold
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What the model says about N images.
@@ -70,9 +81,7 @@ class Prediction:
         Raises:
             ModelError: the model was never calibrated.
         """
-        if self.threshold is None:
-            raise ModelError("This model has no threshold yet: call model.calibrate(scores_of_normal_images) first.")
-        return self.score > self.threshold
+        return verdict(self.score, self.threshold)
 
     def __len__(self) -> int:
         return len(self.score)

@@ -4,10 +4,10 @@ Every function takes results and returns a new picture; none reads a model, draw
 state of pyplot. Two rules hold for all of them.
 
 **One colour scale.** The maps of two models have different ranges: a student that restores well may have
-smaller distances everywhere. So each map is divided by its own model's *limit*, the score above which that
-model calls an image defective. One limit then has the same colour in every picture of every model, and the
-scale always runs from 0 to 2 limits. It is never stretched to a single image: that would make good images look
-hot.
+smaller distances everywhere. So each map is divided by its own model's *threshold*, the score above which that
+model calls an image defective. The threshold then has the same colour in every picture of every model, and the
+scale always runs from 0 to 2 thresholds. It is never stretched to a single image: that would make good images
+look hot.
 
 **One colour per variant**, `VARIANT_COLOURS`, which colour-blind people can tell apart.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -47,7 +48,8 @@ VARIANT_COLOURS = {
 NORMAL_COLOUR = "#9A9A9A"
 TRUTH_COLOUR = (0, 255, 255)  # of the ground truth's outline: the heat colours have no cyan
 HEAT = matplotlib.colormaps["inferno"]  # perceptually uniform, dark to bright
-LIMITS_SHOWN = 2.0  # the colour scale ends at this many limits
+HEAT_SHARE = 0.6  # of the heat in an overlay; the rest is the photograph
+THRESHOLDS_SHOWN = 2.0  # the colour scale ends at this many thresholds
 TIMES = "\N{MULTIPLICATION SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -85,7 +87,7 @@ class Picture(Figure):
 # ---- one colour scale --------------------------------------------------------------------------------------
 
 
-def verdict_limit(evaluation: Evaluation) -> float:
+def verdict_threshold(evaluation: Evaluation) -> float:
     """The score that has the middle colour in this model's maps: the threshold of its verdict.
 
     Where the model has none, the highest score of a normal test image stands in; without normal images, the
@@ -99,16 +101,16 @@ def verdict_limit(evaluation: Evaluation) -> float:
     """
     normal = evaluation.scores[evaluation.labels == 0]
     candidates = [evaluation.threshold, *(float(s.max()) for s in (normal, evaluation.scores) if len(s))]
-    return next((limit for limit in candidates if limit is not None and limit > 0), 1.0)
+    return next((score for score in candidates if score is not None and score > 0), 1.0)
 
 
-def shared_scale(limit: float) -> tuple[float, float]:
-    """The range of map values that a model's pictures show: from 0 to twice its limit.
+def shared_scale(threshold: float) -> tuple[float, float]:
+    """The range of map values that a model's pictures show: from 0 to twice its threshold.
 
-    Two models have two ranges, but one scale: equal colours are equal multiples of each model's own limit.
+    Two models have two ranges, but one scale: equal colours are equal multiples of each model's own threshold.
 
     Args:
-        limit: a model's threshold, or what `verdict_limit` gives.
+        threshold: a model's, or what `verdict_threshold` gives.
 
     Returns:
         `(low, high)`, the `scale` of `overlay`.
@@ -117,12 +119,10 @@ def shared_scale(limit: float) -> tuple[float, float]:
         >>> shared_scale(0.4)
         (0.0, 0.8)
     """
-    return 0.0, LIMITS_SHOWN * float(limit)
+    return 0.0, THRESHOLDS_SHOWN * float(threshold)
 
 
-def overlay(
-    image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float], alpha: float = 0.6
-) -> np.ndarray:
+def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     """Lay an anomaly map as heat over the greyed image.
 
     The share of colour is the same at every pixel, so that hotter is always brighter, also in a black and
@@ -133,7 +133,6 @@ def overlay(
         anomaly_map: float (h, w), resized to the image.
         scale: map values of the coldest and the hottest colour, see `shared_scale`; values beyond
             are clipped.
-        alpha: share of the heat in the result, 0 to 1.
 
     Returns:
         uint8 (H, W, 3).
@@ -158,7 +157,7 @@ def overlay(
     heat = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     colours = HEAT(np.clip((heat - low) / (high - low), 0, 1))[..., :3] * 255  # (H, W, 3)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]  # (H, W, 1)
-    return np.rint((1 - alpha) * grey + alpha * colours).astype(np.uint8)
+    return np.rint((1 - HEAT_SHARE) * grey + HEAT_SHARE * colours).astype(np.uint8)
 
 
 def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -191,8 +190,8 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def scale_colours(number: int = 256) -> np.ndarray:
     """The colours of the scale as they look over a middle grey, for a colour bar: uint8 (number, 3)."""
     grey = np.full((1, number, 3), 128, np.uint8)
-    values = np.linspace(0, LIMITS_SHOWN, number, dtype=np.float32)[None]  # (1, number)
-    return overlay(grey, values, (0, LIMITS_SHOWN))[0]
+    values = np.linspace(0, THRESHOLDS_SHOWN, number, dtype=np.float32)[None]  # (1, number)
+    return overlay(grey, values, (0, THRESHOLDS_SHOWN))[0]
 
 
 # ---- images beside their maps ------------------------------------------------------------------------------
@@ -207,17 +206,22 @@ def outcome(evaluation: Evaluation, index: int) -> str:
     """
     if evaluation.threshold is None:
         return "no verdict"
-    called_defective = evaluation.scores[index] > evaluation.threshold
+    called_defective = evaluation.defective[index]
     if evaluation.samples[index].label:
         return "found" if called_defective else "missed"
     return "false alarm" if called_defective else "passed"
+
+
+def outcomes(evaluation: Evaluation) -> Counter[str]:
+    """How many test images have which `outcome`."""
+    return Counter(outcome(evaluation, index) for index in range(len(evaluation.samples)))
 
 
 @_in_our_style
 def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     """Chosen test images, one a row: the photograph with its true defect, then the map of each variant.
 
-    Below each map stand the image's score in limits and the verdict. All maps share one colour scale, see the
+    Below each map stand the image's score in thresholds and the verdict. All maps share one colour scale, see the
     top of this file.
 
     Args:
@@ -232,7 +236,7 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     if len(indices) == 0:
         raise ValueError("comparison needs at least one index of a test image")
     rows, columns = len(indices), 1 + len(evaluations)
-    figure = Picture(figsize=(2.7 * columns + 1.1, 3.05 * rows + 0.5), layout="constrained")
+    figure = Picture(figsize=(2.7 * columns + 1.1, 3.25 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.ravel():
         ax.set(xticks=[], yticks=[])
@@ -244,16 +248,16 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
         row[0].imshow(image if masks is None else outline(image, masks[index]))
         row[0].set_xlabel(sample.kind, fontsize=12)
         for ax, evaluation in zip(row[1:], evaluations, strict=True):
-            limit = verdict_limit(evaluation)
-            ax.imshow(overlay(image, evaluation.maps[index], shared_scale(limit)))
-            multiple = evaluation.scores[index] / limit
-            ax.set_xlabel(f"{multiple:.2f} {TIMES} limit: {outcome(evaluation, index)}", fontsize=12)
+            threshold = verdict_threshold(evaluation)
+            ax.imshow(overlay(image, evaluation.maps[index], shared_scale(threshold)))
+            multiple = evaluation.scores[index] / threshold
+            ax.set_xlabel(f"{multiple:.2f} {TIMES} threshold:\n{outcome(evaluation, index)}", fontsize=12)
     axes[0, 0].set_title("image" if masks is None else "image and true defect")
     for ax, evaluation in zip(axes[0, 1:], evaluations, strict=True):
         ax.set_title(evaluation.variant, color=_colour(evaluation.variant))
-    heat = ScalarMappable(Normalize(0, LIMITS_SHOWN), ListedColormap(scale_colours() / 255))
+    heat = ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
     bar = figure.colorbar(heat, ax=axes, extend="max", ticks=[0, 0.5, 1, 1.5, 2], aspect=14 * rows, pad=0.02)
-    bar.set_label("anomaly map / limit of the verdict")
+    bar.set_label("anomaly map / threshold")
     bar.ax.axhline(1, color="white", linewidth=2)
     return figure
 
@@ -263,13 +267,13 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
 
 @_in_our_style
 def score_histogram(evaluations: Evaluations) -> Picture:
-    """How the scores of normal and of defective images lie about the limit; one panel a variant.
+    """How the scores of normal and of defective images lie about the threshold; one panel a variant.
 
     Args:
-        evaluations: one, or several of the same test set. Scores are in limits, so that panels compare.
+        evaluations: one, or several of the same test set. Scores are in thresholds, so that panels compare.
     """
     evaluations = comparable(evaluations)
-    relative = [e.scores / verdict_limit(e) for e in evaluations]
+    relative = [e.scores / verdict_threshold(e) for e in evaluations]
     together = np.concatenate([[1.0], *relative])
     bins = np.linspace(together.min() - 0.02, together.max() + 0.02, 41)
     figure = Picture(figsize=(6.4, 0.7 + 2.3 * len(evaluations)), layout="constrained")
@@ -282,13 +286,13 @@ def score_histogram(evaluations: Evaluations) -> Picture:
                 group = scores[labels == label]
                 look = {"color": colour, "alpha": 0.65, "linewidth": 0.5}
                 seaborn.histplot(x=group, bins=bins, label=name, ax=ax, **look)
-        ax.axvline(1, color="black", linewidth=2, linestyle="--", label="limit")
+        ax.axvline(1, color="black", linewidth=2, linestyle="--", label="threshold")
         ax.set(xlabel="", ylabel="images")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(loc="upper center", ncols=3)
-        _title(ax, _verdicts(evaluation))
-    panels[-1].set_xlabel("image score / limit of the verdict")
+        _title(ax, _counted(evaluation))
+    panels[-1].set_xlabel("image score / threshold")
     return figure
 
 
@@ -314,7 +318,7 @@ def roc_curves(evaluations: Evaluations) -> Picture:
         fpr, tpr, _ = roc_curve(labels, evaluation.scores)
         ax.plot(fpr, tpr, color=colour, linestyle=_dashes(i), label=_with_value(evaluation, "image_auroc"))
         if evaluation.threshold is not None:
-            called = evaluation.scores > evaluation.threshold
+            called = evaluation.defective
             at = called[labels == 0].mean(), called[labels == 1].mean()
             ax.plot(*at, "o", color=colour, markeredgecolor="white", markersize=11, clip_on=False, zorder=5)
     ax.plot([0, 1], [0, 1], color="#777777", linewidth=1.2, linestyle=":", label="chance")
@@ -352,12 +356,11 @@ def pro_curves(evaluations: Evaluations) -> Picture:
 
 
 @_in_our_style
-def leakage_bars(evaluations: Evaluations, strides: tuple[int, int, int] = (4, 8, 16)) -> Picture:
+def leakage_bars(evaluations: Evaluations) -> Picture:
     """How much of a defect the student lets through, at each scale and on average.
 
     Args:
         evaluations: one, or several of the same test set; those without leakage are left out.
-        strides: of the scales, fine to coarse.
 
     Raises:
         ValueError: none of them has leakage.
@@ -365,10 +368,8 @@ def leakage_bars(evaluations: Evaluations, strides: tuple[int, int, int] = (4, 8
     shown = [(e, e.leakage) for e in comparable(evaluations) if e.leakage is not None]
     if not shown:
         raise ValueError("no evaluation has leakage: it needs twins, or normal test images")
-    side = shown[0][0].maps.shape[-1]
-    names = ("fine", "middle", "coarse")
-    ticks = [f"{name}\n{side // s}{TIMES}{side // s}" for name, s in zip(names, strides, strict=True)]
-    places = np.arange(len(strides) + 1)
+    ticks = ("fine scale", "middle", "coarse", "mean")
+    places = np.arange(len(ticks))
     width = 0.8 / len(shown)
     figure, ax = _chart()
     for i, (evaluation, scales) in enumerate(shown):
@@ -382,7 +383,7 @@ def leakage_bars(evaluations: Evaluations, strides: tuple[int, int, int] = (4, 8
         ax.text(1.02, height, meaning, transform=ax.get_yaxis_transform(), va="center", fontsize=11)
     low = min(0.0, *(min(scales) for _, scales in shown))
     ax.set_ylim(1.15 * low, max(1.15, 1.1 * max(max(scales) for _, scales in shown)))
-    ax.set_xticks(places, [*ticks, "mean"])
+    ax.set_xticks(places, ticks)
     ax.set_ylabel("leakage")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="x", visible=False)
@@ -489,17 +490,17 @@ def _with_value(evaluation: Evaluation, metric: str) -> str:
     return evaluation.variant if value is None else f"{evaluation.variant}  {value:.3f}"
 
 
-def _verdicts(evaluation: Evaluation) -> str:
+def _counted(evaluation: Evaluation) -> str:
     """What the verdicts came to, as a title."""
     if evaluation.threshold is None:
-        return f"{evaluation.variant}: limit = highest normal score"
-    called, defective = evaluation.scores > evaluation.threshold, evaluation.labels == 1
-    alarms = int(called[~defective].sum())
+        stand_in = "score" if evaluation.labels.all() else "normal score"  # see verdict_threshold
+        return f"{evaluation.variant}: no threshold; 1 = highest {stand_in}"
+    count = outcomes(evaluation)
     parts = []
-    if defective.any():
-        parts.append(f"finds {int(called[defective].sum())} of {int(defective.sum())}")
-    if not defective.all():
-        parts.append("1 false alarm" if alarms == 1 else f"{alarms} false alarms")
+    if defective := count["found"] + count["missed"]:
+        parts.append(f"finds {count['found']} of {defective}")
+    if count["passed"] + count["false alarm"]:
+        parts.append("1 false alarm" if count["false alarm"] == 1 else f"{count['false alarm']} false alarms")
     return f"{evaluation.variant}: " + ", ".join(parts)
 
 

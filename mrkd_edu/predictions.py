@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from mrkd_edu.data.images import read_image
-from mrkd_edu.model import MRKD, ModelError
+from mrkd_edu.data.images import DataError, read_image
+from mrkd_edu.model import MRKD, verdict
 from mrkd_edu.plots import overlay, shared_scale
 
 COLUMNS = ("image", "score", "threshold", "verdict", "heat_map")
 LONG_SIDE = 1024  # pixels of a heat map: enough for a screen
-BATCH = 16
 
 
 def write_predictions(
@@ -34,16 +33,19 @@ def write_predictions(
         progress: show a bar.
 
     Returns:
-        One row an image: `image`, `score`, `threshold`, `verdict` (`normal` or `defective`), `heat_map`.
+        One row an image: `image`, `score`, `threshold`, `verdict`, `heat_map`. The verdict is `normal`, `defective`, or
+        `unreadable: ...` with the reason; an unreadable image has no score and stops none of the others.
 
     Raises:
         ModelError: the model has no threshold.
-        data.images.DataError: an image that cannot be read. Rows and maps of the images before it are on disk.
+        ValueError: heat maps would be written among the images, and be taken for images the next time.
     """
     threshold = model.settings.threshold
-    if threshold is None:
-        raise ModelError("This model has no threshold yet: call model.calibrate(scores_of_normal_images) first.")
+    verdict(np.zeros(0), threshold)  # refuses a model without a threshold
+    assert threshold is not None
     out = Path(out)
+    if any(out.resolve() == Path(image).resolve().parent for image in images):
+        raise ValueError(f"{out} holds the images themselves. Choose another folder for the heat maps (--out).")
     out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, str]] = []
     names: set[str] = set()
@@ -53,20 +55,23 @@ def write_predictions(
     ):
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        for start in range(0, len(images), BATCH):
-            part = [Path(image) for image in images[start : start + BATCH]]
-            found = model.predict(part)
-            for path, score, heat in zip(part, found.score, found.anomaly_map, strict=True):
-                # a.jpg and a.png, or files of two folders, must not share a heat map
-                stem = next(s for s in (path.stem, path.name, f"{len(rows)}_{path.name}") if s not in names)
-                names.add(stem)
-                photo = Image.fromarray(read_image(path))
-                photo.thumbnail((LONG_SIDE, LONG_SIDE))
-                picture = overlay(np.asarray(photo), heat, shared_scale(threshold))
+        for path in map(Path, images):
+            try:
+                photo = read_image(path)  # (H, W, 3)
+            except DataError as error:
+                values = (path.name, "", f"{threshold:.6g}", f"unreadable: {error}", "")
+            else:
+                found = model.predict(photo)
+                # a.jpg and A.png, or files of two folders, must not share a heat map
+                stem = next(s for s in (path.stem, path.name, f"{len(rows)}_{path.name}") if s.lower() not in names)
+                names.add(stem.lower())
+                small = Image.fromarray(photo)
+                small.thumbnail((LONG_SIDE, LONG_SIDE))
+                picture = overlay(np.asarray(small), found.anomaly_map[0], shared_scale(threshold))
                 Image.fromarray(picture).save(out / f"{stem}_heat.png")
-                verdict = "defective" if score > threshold else "normal"
-                values = (path.name, f"{score:.6g}", f"{threshold:.6g}", verdict, f"{stem}_heat.png")
-                rows.append(dict(zip(COLUMNS, values, strict=True)))
-                table.writerow(rows[-1])
-                bar.update()
+                word = "defective" if found.defective[0] else "normal"
+                values = (path.name, f"{found.score[0]:.6g}", f"{threshold:.6g}", word, f"{stem}_heat.png")
+            rows.append(dict(zip(COLUMNS, values, strict=True)))
+            table.writerow(rows[-1])
+            bar.update()
     return rows

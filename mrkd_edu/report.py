@@ -3,7 +3,8 @@
 All pictures are inside the file; there is no script and no request to any server. The same results give the
 same bytes: no date, no random choice. Text that comes from file names or from the caller is escaped.
 
-The page is made of small functions that each return a piece of HTML; `write_report` puts them in order.
+The page is made of small functions that each return a piece of HTML; `write_report` puts them in order. How it
+looks is in `report.css`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +26,13 @@ from mrkd_edu import plots
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_image
 from mrkd_edu.evaluate import Evaluation
-from mrkd_edu.plots import LIMITS_SHOWN, TIMES, VARIANT_COLOURS
+from mrkd_edu.model import VARIANTS
+from mrkd_edu.plots import THRESHOLDS_SHOWN, TIMES, VARIANT_COLOURS
 
 PICTURE_SIDE = 320  # pixels of a photograph in the report
 JPEG_QUALITY = 85
 CHART_DPI = 130
+EXAMPLES = 4  # test images of a group
 
 VARIANT_WORDS = {
     "rd": "practises on normal images as they are (reverse distillation, the baseline).",
@@ -51,14 +55,14 @@ class Metric:
         key: in `Evaluation.metrics`.
         name: as printed.
         meaning: one line for the reader.
-        badness: a value to a number, lower is better; decides what is printed bold.
+        badness: a value to a number, lower is better; decides what is printed bold. None: nothing is.
         text: a value to what is printed.
     """
 
     key: str
     name: str
     meaning: str
-    badness: Callable[[float], float]
+    badness: Callable[[float], float] | None
     text: Callable[[float], str]
 
 
@@ -107,15 +111,15 @@ METRICS = (
     Metric(
         "train_seconds",
         "Training",
-        "Seconds. Lower is better.",
-        lambda v: v,
+        "Depends also on what else the machine was doing.",
+        None,
         lambda v: f"{v:.0f} s",
     ),
     Metric(
         "ms_per_image",
         "Time per image",
-        "Milliseconds from pixels to map, in batches. Lower is better.",
-        lambda v: v,
+        "From pixels to map, in batches. Depends also on what else the machine was doing.",
+        None,
         lambda v: f"{v:.0f} ms" if v >= 10 else f"{v:.1f} ms",
     ),
 )
@@ -126,10 +130,7 @@ def write_report(
     evaluations: Sequence[Evaluation],
     *,
     data: AnomalyFolder,
-    title: str | None = None,
     facts: dict[str, str] | None = None,
-    best: int = 4,
-    worst: int = 4,
 ) -> Path:
     """Write one self-contained HTML file about what the models did on the test set of `data`.
 
@@ -141,11 +142,7 @@ def write_report(
         path: the file to write; its folder is made when missing.
         evaluations: one or more, of the same test set. A `train_seconds` among their metrics is shown too.
         data: the data set they were evaluated on.
-        title: of the page; None makes one from the category.
         facts: name to value, printed as they are: command, versions, machine.
-        best: how many of the defective images found best are shown.
-        worst: how many of the defective images found worst are shown, and of the normal images with the
-            highest scores.
 
     Returns:
         `path`.
@@ -155,26 +152,27 @@ def write_report(
         data.images.DataError: a test image that cannot be read.
     """
     evaluations = plots.comparable(evaluations)
-    title = title or f"Anomaly detection on {data.name}"
+    path = Path(path)
+    title = escape(f"Anomaly detection on {data.name}")
     body = "\n".join(
         [
             _heading(title, evaluations, data),
             _method(evaluations, data),
             _table(evaluations),
-            _pictures(evaluations, data, best, worst),
+            _pictures(evaluations, data),
             _charts(evaluations),
-            _how_to_read(evaluations),
+            _how_to_read(evaluations, data, path.parent),
             _facts(facts or {}),
         ]
     )
+    css = (files("mrkd_edu") / "report.css").read_text(encoding="utf-8")
     page = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<link rel="icon" href="data:,">\n'  # no icon: or the browser would ask a server for one
-        f"<title>{escape(title)}</title>\n<style>{_css(len(evaluations))}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n"
+        f'<body>\n<main style="{_columns(len(evaluations))}">\n{body}\n</main>\n</body>\n</html>\n'
     )
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8", errors="replace")  # file names may hold what is no text
     return path
@@ -192,23 +190,20 @@ def _heading(title: str, evaluations: list[Evaluation], data: AnomalyFolder) -> 
         f"{int(labels.sum())} defective images{listed}."
     )
     findings = "".join(f"<li>{_variant(e)} {_verdict_counts(e)}</li>" for e in evaluations)
-    return f"""<header><h1>{escape(title)}</h1><p class="lead">{counts}</p>
+    return f"""<header><h1>{title}</h1><p class="lead">{counts}</p>
 <ul class="findings">{findings}</ul></header>"""
 
 
 def _verdict_counts(evaluation: Evaluation) -> str:
     if evaluation.threshold is None:
         return "has no threshold, and so gives scores but no verdict."
-    called = evaluation.scores > evaluation.threshold
-    defective, normal = evaluation.labels == 1, evaluation.labels == 0
+    count = plots.outcomes(evaluation)
     parts = []
-    if defective.any():
-        found = int(called[defective].sum())
-        parts.append(f"finds <b>{found} of {int(defective.sum())}</b> defective images")
-    if normal.any():
-        alarms = int(called[normal].sum())
-        plural = "" if alarms == 1 else "s"
-        parts.append(f"gives <b>{alarms}</b> false alarm{plural} on {int(normal.sum())} normal images")
+    if defective := count["found"] + count["missed"]:
+        parts.append(f"finds <b>{count['found']} of {defective}</b> defective images")
+    if normal := count["passed"] + count["false alarm"]:
+        plural = "" if count["false alarm"] == 1 else "s"
+        parts.append(f"gives <b>{count['false alarm']}</b> false alarm{plural} on {normal} normal images")
     return " and ".join(parts) + "."
 
 
@@ -220,7 +215,7 @@ def _method(evaluations: list[Evaluation], data: AnomalyFolder) -> str:
 an image in numbers. A <em>student</em> learns to give the same description, and practises on the
 {len(data.train)} normal images of {escape(data.name)} only. It never sees a real defect, so on a defect the
 two should disagree. Where they disagree, the <em>anomaly map</em> is hot. The map's highest value is the
-image's <em>score</em>; a score above a limit, chosen from normal images alone, is called defective.</p>
+image's <em>score</em>; a score above a <em>threshold</em>, chosen from normal images alone, is called defective.</p>
 <p>The danger is a student that learns too well: it copies the defect as well, agrees with the teacher, and the
 map stays cold. How a student practises makes the difference:</p>
 <ul>{variants}</ul></section>"""
@@ -233,25 +228,27 @@ def _table(evaluations: list[Evaluation]) -> str:
         known = [value for value in values if value is not None]
         if not known:
             continue
-        # Two values that print alike are equally good.
-        best = {metric.text(v) for v in known if metric.badness(v) == min(map(metric.badness, known))}
+        best = set()
+        if metric.badness is not None and len(known) > 1:
+            best.add(metric.text(min(known, key=metric.badness)))  # as text: two that print alike are equally good
         cells = []
         for value in values:
             text = "&ndash;" if value is None else metric.text(value)
-            cells.append(f"<td><b>{text}</b></td>" if text in best and len(known) > 1 else f"<td>{text}</td>")
-        rows.append(
-            f'<tr><th scope="row">{metric.name}<small>{metric.meaning}</small></th>{"".join(cells)}</tr>'
-        )
+            cells.append(f"<td><b>{text}</b></td>" if text in best else f"<td>{text}</td>")
+        meaning = metric.meaning
+        if metric.key == "leakage" and _synthetic(evaluations):
+            meaning += " Here on synthetic defects, which favours ilm and mrkd."
+        rows.append(f'<tr><th scope="row">{metric.name}<small>{meaning}</small></th>{"".join(cells)}</tr>')
     head = "".join(f'<th scope="col">{_variant(e)}</th>' for e in evaluations)
-    note = "<p>The better value of each row is bold.</p>" if len(evaluations) > 1 else ""
+    note = "<p>The best value of each row is bold; times vary too much for that.</p>" if len(evaluations) > 1 else ""
     width = "wide" if len(evaluations) > 2 else "narrow"
     return f"""<section><h2>Results</h2>{note}
 <table class="{width}"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></section>"""
 
 
-def _pictures(evaluations: list[Evaluation], data: AnomalyFolder, best: int, worst: int) -> str:
+def _pictures(evaluations: list[Evaluation], data: AnomalyFolder) -> str:
     judge = evaluations[-1]
-    missed, alarms, found = choose(judge, best, worst)
+    missed, alarms, found = choose(judge, EXAMPLES)
     name = _variant(judge)
     groups = (
         ("Hardest defects", f"The defective images with the lowest scores of {name}.", missed),
@@ -267,24 +264,24 @@ def _pictures(evaluations: list[Evaluation], data: AnomalyFolder, best: int, wor
     if judge.masks is not None and judge.masks.any():
         notes.append("The cyan line is the true outline of the defect.")
     notes.append(
-        "Each map is divided by the limit of its own model, and all pictures share one colour scale: the middle of "
-        "the bar is the limit of the verdict, for every model and every image. So colours can be compared; values "
-        f"beyond {LIMITS_SHOWN:.0f} limits look like {LIMITS_SHOWN:.0f}."
+        "Each map is divided by the threshold of its own model, and all pictures share one colour scale: the middle "
+        "of the bar is the threshold, for every model and every image. So colours can be compared; values "
+        f"beyond {THRESHOLDS_SHOWN:.0f} thresholds look like {THRESHOLDS_SHOWN:.0f}."
     )
     if any(e.threshold is None for e in evaluations):
-        notes.append("Where a model has no limit, the highest score of its normal test images stands in.")
+        notes.append("Where a model has no threshold, the highest score of its normal test images stands in.")
     return f"""<section><h2>Images and maps</h2>
 <p>{" ".join(notes)}</p>
 {_colour_bar()}
 {"".join(parts)}</section>"""
 
 
-def choose(evaluation: Evaluation, best: int, worst: int) -> tuple[list[int], list[int], list[int]]:
+def choose(evaluation: Evaluation, number: int) -> tuple[list[int], list[int], list[int]]:
     """Indices of the images that a report shows.
 
     Args:
         evaluation: whose scores decide.
-        best, worst: how many, see `write_report`.
+        number: at most so many of each group.
 
     Returns:
         Defective images with the lowest scores, lowest first; normal images with the highest scores, highest
@@ -293,9 +290,9 @@ def choose(evaluation: Evaluation, best: int, worst: int) -> tuple[list[int], li
     rising = np.argsort(evaluation.scores, kind="stable")
     defective = [int(i) for i in rising if evaluation.labels[i]]
     normal = [int(i) for i in rising if not evaluation.labels[i]]
-    missed = defective[:worst]
-    found = defective[len(missed) :][::-1][:best]
-    return missed, normal[::-1][:worst], found
+    missed = defective[:number]
+    found = defective[len(missed) :][::-1][:number]
+    return missed, normal[::-1][:number], found
 
 
 def _case(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> str:
@@ -308,12 +305,12 @@ def _case(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> str
     truth = "true defect outlined" if masks is not None and sample.label else "the image"
     figures = [_figure(shown, label, truth)]
     for evaluation in evaluations:
-        limit = plots.verdict_limit(evaluation)
-        heat = plots.overlay(image, evaluation.maps[index], plots.shared_scale(limit))
+        threshold = plots.verdict_threshold(evaluation)
+        heat = plots.overlay(image, evaluation.maps[index], plots.shared_scale(threshold))
         outcome = plots.outcome(evaluation, index)
         wrong = ' class="wrong"' if outcome in ("missed", "false alarm") else ""
         caption = (
-            f"{_variant(evaluation)} {evaluation.scores[index] / limit:.2f} {TIMES} limit: "
+            f"{_variant(evaluation)} {evaluation.scores[index] / threshold:.2f} {TIMES} threshold: "
             f"<span{wrong}>{outcome}</span>"
         )
         figures.append(_figure(heat, f"anomaly map of {escape(evaluation.variant)} for {label}", caption))
@@ -327,9 +324,9 @@ def _figure(image: np.ndarray, alt: str, caption: str) -> str:
 
 def _colour_bar() -> str:
     colours = ", ".join(f"rgb({r} {g} {b})" for r, g, b in plots.scale_colours(17).tolist())
-    return f"""<div class="scale" role="img" aria-label="colour scale from 0 to {LIMITS_SHOWN:.0f} limits">
+    return f"""<div class="scale" role="img" aria-label="colour scale from 0 to {THRESHOLDS_SHOWN:.0f} thresholds">
 <div class="bar" style="background: linear-gradient(to right, {colours})"></div>
-<div class="ticks"><span>0</span><span>1 = limit</span><span>{LIMITS_SHOWN:.0f} and more</span></div></div>"""
+<div class="ticks"><span>0</span><span>1 = threshold</span><span>{THRESHOLDS_SHOWN:.0f} and more</span></div></div>"""
 
 
 def _charts(evaluations: list[Evaluation]) -> str:
@@ -338,8 +335,8 @@ def _charts(evaluations: list[Evaluation]) -> str:
         _card(
             plots.score_histogram(evaluations),
             "Scores of the test images",
-            "Good: grey left of the line, colour right of it. Where grey and colour overlap, no limit can "
-            "tell normal from defective. Scores are divided by each model's limit.",
+            "Good: grey left of the line, colour right of it. Where grey and colour overlap, no threshold "
+            "can tell normal from defective. Scores are divided by each model's threshold.",
         )
     ]
     if any(e.leakage is not None for e in evaluations):
@@ -350,7 +347,7 @@ def _charts(evaluations: list[Evaluation]) -> str:
                 "Measured on pairs: an image without and with a defect. The teacher's description changes; "
                 "the bars say what share of this change comes through the student. At 0 % the student always "
                 "describes the normal image, and the whole defect shows in the map; at 100 % none of it "
-                "shows. The scales are grids over the image, from fine to coarse.",
+                f"shows. The scales are grids over the image, from fine to coarse. {_pairs(evaluations)}",
             )
         )
     if 0 < labels.sum() < len(labels):
@@ -358,8 +355,8 @@ def _charts(evaluations: list[Evaluation]) -> str:
             _card(
                 plots.roc_curves(evaluations),
                 "ROC: defects found against false alarms",
-                "Every point is a possible limit. Good: up the left side and along the top. The dot is the "
-                "limit that the model uses, chosen without the test images.",
+                "Every point is a possible threshold. Good: up the left side and along the top. The dot is "
+                "the threshold that the model uses, chosen without the test images.",
             )
         )
     if evaluations[0].masks is not None and evaluations[0].masks.any():
@@ -374,6 +371,21 @@ def _charts(evaluations: list[Evaluation]) -> str:
     return f'<section><h2>Charts</h2><div class="cards">{"".join(cards)}</div></section>'
 
 
+def _synthetic(evaluations: list[Evaluation]) -> bool:
+    return any(e.leakage_from == "synthetic" for e in evaluations)
+
+
+def _pairs(evaluations: list[Evaluation]) -> str:
+    """What leakage was measured on."""
+    if _synthetic(evaluations):
+        return (
+            "<b>The defects here are synthetic</b>, pasted into normal test images, because the test set has no image "
+            "both with and without its defect. They are of the kind that ilm and mrkd were trained with, which favours "
+            "these two: on real defects their leakage may be higher."
+        )
+    return "Each pair is a defective test image and the same image without the defect."
+
+
 def _card(figure: plots.Picture, heading: str, text: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=CHART_DPI)
@@ -383,23 +395,38 @@ def _card(figure: plots.Picture, heading: str, text: str) -> str:
     return f'<figure class="card"><h3>{heading}</h3>{image}<figcaption>{text}</figcaption></figure>'
 
 
-def _how_to_read(evaluations: list[Evaluation]) -> str:
-    category = escape(shlex.quote(evaluations[-1].category))
+def _how_to_read(evaluations: list[Evaluation], data: AnomalyFolder, folder: Path) -> str:
+    compared = [e.variant for e in evaluations if e.variant in VARIANTS]
+    variants = ",".join(compared if len(compared) > 1 else ("rd", "mrkd"))
+    repeat = _command("benchmark", data.root, "--variants", variants, "--seeds", "0,1,2", "--out", "results")
+    run, train = folder / evaluations[-1].variant, ""
+    if not (run / "model.json").is_file():  # `mrkd-edu demo` leaves its models beside the report
+        run = Path("my_run")
+        train = _command("train", data.root, "--variant", "mrkd", "--out", run) + "<br>\n"
+    predict = _command("predict", run, "photo.jpg", "--out", "predictions")
     return f"""<section><h2>How to read this, and what next</h2>
 <ul>
-<li><b>Look at the hardest defects first.</b> Is the map cold on a defect that is plain to see? Then the student
-copies it: look at the leakage. Is the defect hardly visible? Then a larger image size may show it.</li>
+<li><b>Look at the hardest defects first.</b> Is the map cold on a defect that is plain to see? If the leakage is
+high, the student copies the defect. If it is low, the teacher hardly sees the defect: a larger image size or another
+teacher may help.</li>
 <li><b>Then at the false alarms.</b> Heat on dust, light or wear that is in fact normal means that too few
 training images show it. Add such images.</li>
 <li><b>Found, or well ranked?</b> AUROC asks only for the order of the scores. How many defects are found also
-depends on the limit: a high AUROC with many missed defects means that the limit is too high.</li>
+depends on the threshold: a high AUROC with many missed defects means that the threshold is too high.</li>
 <li><b>Small differences may be chance.</b> One training is one draw. Before you call one variant better, repeat
 with other seeds:<br>
-<code>mrkd-edu benchmark {category} --variants rd,mrkd --seeds 0,1,2 --out results</code></li>
+{repeat}</li>
 <li><b>Try an image of your own:</b><br>
-<code>mrkd-edu train {category} --variant mrkd --out my_run</code><br>
-<code>mrkd-edu predict my_run photo.jpg --out heat</code></li>
-</ul></section>"""
+{train}{predict}</li>
+</ul>
+<p>Run these commands in the folder in which the report was made.</p></section>"""
+
+
+def _command(*words: str | Path) -> str:
+    """A line for the shell. Slashes also on Windows, whose shells know no quotes around a backslash."""
+    quoted = [shlex.quote(w.as_posix() if isinstance(w, Path) else w) for w in ("mrkd-edu", *words)]
+    # A browser would break a line after the first hyphen of an option; the style of a span forbids it.
+    return f"<code>{' '.join(f'<span>{w}</span>' if w.startswith('--') else escape(w) for w in quoted)}</code>"
 
 
 def _facts(facts: dict[str, str]) -> str:
@@ -418,88 +445,13 @@ def _variant(evaluation: Evaluation) -> str:
     return f'<span class="variant"><i style="background:{colour}"></i>{escape(evaluation.variant)}</span>'
 
 
+def _columns(variants: int) -> str:
+    """The numbers that report.css needs."""
+    narrow = 2 if variants in (1, 3) else 3  # so that no row on a telephone holds one picture alone
+    return f"--variants: {variants}; --pictures: {1 + variants}; --pictures-on-a-telephone: {narrow}"
+
+
 def _jpeg(image: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _css(variants: int) -> str:
-    narrow = "2" if variants in (1, 3) else "3"  # pictures side by side on a telephone
-    return """
-:root { color-scheme: light dark; --ink: #1d2329; --soft: #5b6670; --line: #dfe3e7;
-  --ground: #ffffff; --panel: #f5f7f8; --wrong: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0abb5; --line: #353c43;
-  --ground: #15191d; --panel: #1e2429; --wrong: #ff9b8f; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 16px/1.6 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main { max-width: 1100px; margin: 0 auto; padding: 40px 24px 80px; }
-h1 { font-size: 2.1rem; line-height: 1.2; letter-spacing: -.015em; margin: 0 0 .5rem; }
-h1, h4, .lead, dd, code { overflow-wrap: anywhere; }
-h2 { font-size: 1.4rem; line-height: 1.3; margin: 3.5rem 0 .75rem; padding-top: 1.25rem;
-  border-top: 1px solid var(--line); }
-h3 { font-size: 1.1rem; margin: 2.25rem 0 .25rem; }
-h4 { font-size: .9rem; font-weight: 500; color: var(--soft); margin: 1.25rem 0 .4rem; }
-p, ul { max-width: 72ch; margin: 0 0 1rem; }
-ul { padding-left: 1.2rem; }
-li { margin-bottom: .5rem; }
-.lead { color: var(--soft); font-size: 1.05rem; }
-.findings { list-style: none; padding: 0; margin-top: 1.25rem; font-size: 1.15rem; }
-.findings li { margin-bottom: .2rem; }
-.variant { font-weight: 650; white-space: nowrap; }
-.variant i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .35em; }
-.wrong { color: var(--wrong); font-weight: 650; }
-code { font: .9em/1.5 ui-monospace, SFMono-Regular, Consolas, monospace; background: var(--panel);
-  padding: .1em .35em; border-radius: 4px; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .6rem .5rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
-th:first-child, td:first-child { padding-left: 0; }
-thead th { vertical-align: bottom; }
-tbody td { white-space: nowrap; font-size: 1.05rem; }
-tbody th { text-align: left; font-weight: 600; }
-tbody td b { font-weight: 700; }
-small { display: block; font-size: .85rem; font-weight: 400; line-height: 1.4; color: var(--soft); }
-img { display: block; width: 100%; height: auto; }
-figure { margin: 0; min-width: 0; }
-figcaption { font-size: .9rem; line-height: 1.4; color: var(--soft); padding-top: .35rem;
-  font-variant-numeric: tabular-nums; }
-.row { display: grid; grid-template-columns: repeat(COLUMNS, minmax(0, 320px)); gap: 12px; }
-.row img { border-radius: 6px; }
-.scale { position: sticky; top: 0; z-index: 1; background: var(--ground); padding: .6rem 0; }
-.bar, .ticks { max-width: 640px; }
-.bar { height: 14px; border-radius: 4px; }
-.ticks { display: grid; grid-template-columns: 1fr 1fr 1fr; font-size: .85rem; color: var(--soft); }
-.ticks span:nth-child(2) { text-align: center; }
-.ticks span:nth-child(3) { text-align: right; }
-.cards { columns: 2; column-gap: 20px; }
-.card { break-inside: avoid; margin-bottom: 20px; padding: 16px; background: var(--panel);
-  border: 1px solid var(--line); border-radius: 10px; }
-.card h3 { margin: 0 0 .75rem; }
-.card img { background: #ffffff; border-radius: 6px; }
-dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .3rem 1.2rem; margin: 0; }
-dt { color: var(--soft); }
-dd { margin: 0; font-variant-numeric: tabular-nums; }
-@media (max-width: 720px) {
-  main { padding: 24px 16px 56px; }
-  h1 { font-size: 1.6rem; }
-  .cards { columns: 1; }
-  .row { grid-template-columns: repeat(NARROW, minmax(0, 1fr)); gap: 8px; }
-  .card { padding: 10px; }
-  th, td { padding: .5rem .25rem; }
-  tbody td { font-size: .9rem; }
-  .wide tr { display: grid; grid-template-columns: repeat(VALUES, minmax(0, 1fr)); }
-  .wide thead td { display: none; }
-  .wide tbody th { grid-column: 1 / -1; border: 0; padding-bottom: 0; }
-  dl { grid-template-columns: minmax(0, 1fr); gap: 0; }
-  dd { margin-bottom: .6rem; }
-}
-@media print {
-  :root { --ink: #000000; --soft: #444444; --line: #cccccc; --ground: #ffffff; --panel: #ffffff; }
-  body { font-size: 11pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  main { padding: 0; }
-  .scale { position: static; }
-  article, .card, tr { break-inside: avoid; }
-  h2, h3, h4 { break-after: avoid; }
-}
-""".replace("COLUMNS", str(1 + variants)).replace("NARROW", narrow).replace("VALUES", str(variants))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -20,11 +19,13 @@ import numpy as np
 import torch
 
 import mrkd_edu
+from mrkd_edu.cache import cache_folder
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import ImageStack
+from mrkd_edu.distance import image_score
 from mrkd_edu.hardware import Precision, number_format, pick_device
-from mrkd_edu.ilm import NSA, preset
 from mrkd_edu.model import MRKD, ModelError, Variant
+from mrkd_edu.nsa import NSA, preset
 from mrkd_edu.recipe import RECIPES, Recipe
 from mrkd_edu.teacher import OFFLINE_TEACHER
 from mrkd_edu.train import History, fit
@@ -32,8 +33,9 @@ from mrkd_edu.train import History, fit
 HOLD_OUT = 2  # the stream of random numbers; `train.py` has 0 and 1
 HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
 CODE = (  # the files that decide what a training gives
-    *("checkpoint.py", "data/folder.py", "data/images.py", "distance.py", "efficientnet_lite.py", "flm.py"),
-    *("hardware.py", "ilm.py", "model.py", "recipe.py", "run.py", "student.py", "teacher.py", "train.py"),
+    *("cache.py", "checkpoint.py", "data/folder.py", "data/images.py", "distance.py", "efficientnet_lite.py", "flm.py"),
+    *("hardware.py", "ilm.py", "model.py", "nsa.py", "poisson.py", "recipe.py", "run.py", "student.py", "teacher.py"),
+    "train.py",
 )
 
 
@@ -48,7 +50,7 @@ class Plan:
         seed: of weights, order, masks and synthetic anomalies.
         recipe: see `recipe.Recipe`.
         precision: number format.
-        nsa: settings of the synthetic anomalies; None takes the category's preset.
+        nsa: settings of the synthetic anomalies; None takes the category's preset (`nsa.preset`).
     """
 
     variant: Variant = "mrkd"
@@ -79,7 +81,7 @@ def run(
         resume: continue a training that was interrupted in `out`.
         cache: whether the run may be taken from and kept in the cache.
         device: `"auto"`, `"cpu"`, `"cuda"`.
-        progress: show bars, and a line on what was reused.
+        progress: show bars. What was reused is said in any case, on stderr.
 
     Returns:
         The trained model with its threshold; `model.settings.history` tells of the training.
@@ -97,13 +99,12 @@ def run(
         except ModelError:  # damaged: train anew
             shutil.rmtree(kept)
         else:
-            if progress:
-                facts = model.settings.history
-                print(
-                    f"Reused run {key[:8]}: {plan.variant} on {data.name}, {facts['steps']} steps, seed {plan.seed}, "
-                    f"trained before in {facts['seconds']:.0f} s.",
-                    file=sys.stderr,
-                )
+            facts = model.settings.history
+            print(
+                f"Reused run {key[:8]}: {plan.variant} on {data.name}, {facts['steps']} steps, seed {plan.seed}, "
+                f"trained before in {facts['seconds']:.0f} s.",
+                file=sys.stderr,
+            )
             if out is not None:
                 model.save(out)
             return model
@@ -137,8 +138,8 @@ def run(
         resume=resume or out is None,  # the cache's own folder is named by its settings: always the same training
         progress=progress,
     )
-    scores = [model.anomaly_maps(images[held_out[i : i + 16]]).amax((1, 2)).cpu() for i in range(0, len(held_out), 16)]
-    model.calibrate(np.concatenate(scores))
+    parts = [images[held_out[i : i + 16]] for i in range(0, len(held_out), 16)]
+    model.calibrate(torch.cat([image_score(model.anomaly_maps(part)).cpu() for part in parts]).numpy())
     model.settings.history = {**_facts(history), "plan": _plain(plan), "nsa": _plain(nsa), "category": data.name}
     if folder is not None:
         model.save(folder)
@@ -180,19 +181,6 @@ def run_key(data: AnomalyFolder, plan: Plan, device: torch.device) -> str:
     for name in CODE:
         digest.update((package / name).read_bytes())
     return digest.hexdigest()
-
-
-def cache_folder() -> Path:
-    """Where runs and toy data are kept: `$MRKD_EDU_CACHE`, else the user's cache folder.
-
-    Example:
-        >>> cache_folder().name
-        'mrkd_edu'
-    """
-    if chosen := os.environ.get("MRKD_EDU_CACHE"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "mrkd_edu"
 
 
 def _facts(history: History) -> dict[str, Any]:

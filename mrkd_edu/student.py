@@ -15,7 +15,6 @@ With `wide_resnet50_2` this is the paper's student. Feature-level masking is not
 from __future__ import annotations
 
 from itertools import pairwise
-from math import log2
 
 import torch
 import torch.nn.functional as F
@@ -70,19 +69,17 @@ class Bottleneck(nn.Module):
     """Three feature maps to one small embedding: MFF, then OCE.
 
     Args:
-        channels, strides: of the teacher's three scales.
+        channels: of the teacher's three scales, each half as large as the one before.
         kind: see `ResidualBlock`.
         blocks: residual blocks of the OCE.
     """
 
-    def __init__(self, channels: tuple[int, ...], strides: tuple[int, ...], kind: str, blocks: int):
+    def __init__(self, channels: tuple[int, ...], kind: str, blocks: int):
         super().__init__()
         self.mff = nn.ModuleList()
-        for k, stride in enumerate(strides):
-            path = list(channels[k:])
-            path += [channels[-1]] * (int(log2(strides[-1] / stride)) + 1 - len(path))
-            steps = pairwise(path)  # e.g. 256 -> 512 -> 1024
-            self.mff.append(nn.Sequential(*(nn.Sequential(conv_bn(a, b, 3, 2), nn.ReLU()) for a, b in steps)))
+        for k in range(len(channels)):  # scale k is halved until it is as small as the last one
+            halvings = pairwise(channels[k:])  # e.g. 256 -> 512 -> 1024
+            self.mff.append(nn.Sequential(*(nn.Sequential(conv_bn(a, b, 3, 2), nn.ReLU()) for a, b in halvings)))
         fused, self.channels = len(channels) * channels[-1], 2 * channels[-1]
         oce = [ResidualBlock(fused, self.channels, kind, stride=2)]
         oce += [ResidualBlock(self.channels, self.channels, kind) for _ in range(blocks - 1)]
@@ -135,10 +132,13 @@ class Student(nn.Module):
     def __init__(self, teacher: Teacher):
         super().__init__()
         entry = BACKBONES[teacher.backbone]
-        self.bottleneck = Bottleneck(teacher.channels, teacher.strides, entry.block, entry.oce_blocks)
+        self.bottleneck = Bottleneck(teacher.channels, entry.block, entry.oce_blocks)
         self.decoder = Decoder(
             self.bottleneck.channels, teacher.channels, entry.block, entry.blocks, teacher.signed
         )
+        for module in self.modules():  # as ResNet and RD4AD initialise them
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Teacher features (three maps) to student features of the same shapes."""

@@ -22,7 +22,7 @@ import torchvision
 from torch import Tensor, nn
 
 from mrkd_edu import efficientnet_lite
-from mrkd_edu.efficientnet_lite import EfficientNetLite, WeightsNotFound, load_efficientnet_lite
+from mrkd_edu.efficientnet_lite import EfficientNetLite, WeightsNotFound, fuse, load_efficientnet_lite
 
 OFFLINE_TEACHER = "efficientnet_lite0"
 PROBE = 64  # side of the image that discovers channels and strides
@@ -51,7 +51,6 @@ class Backbone:
 def _lite(version: str) -> Backbone:
     def build(pretrained: bool) -> list[nn.Module]:
         net = load_efficientnet_lite(version) if pretrained else EfficientNetLite(version)
-        net = net.eval().fuse()
         return [net.stem, *net.blocks]
 
     mean, std = efficientnet_lite.MEAN, efficientnet_lite.STD
@@ -144,6 +143,8 @@ class Teacher(nn.Module):
         self.register_buffer("mean", torch.tensor(entry.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(entry.std).view(1, 3, 1, 1))
         stages = nn.ModuleList(entry.build(pretrained)).eval()
+        self._fingerprint = _hash(stages)  # before fusing, which rounds differently on other processors
+        fuse(stages)
 
         found = _probe(stages)  # stride -> (index of the last stage there, its features)
         if missing := [s for s in strides if s not in found]:
@@ -177,11 +178,15 @@ class Teacher(nn.Module):
         return [features[i] for i in self.taps]
 
     def fingerprint(self) -> str:
-        """Hash of the weights: a student only fits the teacher it was trained with."""
-        digest = hashlib.blake2b(digest_size=8)
-        for value in self.stages.state_dict().values():
-            digest.update(value.cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        """Hash of the weights as they were published: a student only fits the teacher it was trained with."""
+        return self._fingerprint
+
+
+def _hash(stages: nn.Module) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for value in stages.state_dict().values():
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """Training: `fit` turns normal images into a student.
 
-What happens in a step is ten lines (`_Task.loss`): choose normal images, paste synthetic defects into them (ILM), let
-the student restore, compare with the teacher's features of the *normal* images. The rest of the file is what makes
+What happens in a step is twenty lines: choose normal images and paste synthetic defects into them (ILM, `_Task.batch`);
+let the student restore, and compare with the teacher's features of the *normal* images (`_Task.loss`). The rest makes
 a training pleasant and safe: cached teacher features, progress, checkpoints, and a resume that continues bit for bit.
 
 Randomness: step `i` of a training with seed `s` draws from a generator made of (s, i) alone. Nothing has to be
@@ -28,8 +28,9 @@ from mrkd_edu.checkpoint import Checkpoint, CtrlC, History, TrainingError, diver
 from mrkd_edu.data.images import DataError, ImageStack
 from mrkd_edu.distance import distillation_loss
 from mrkd_edu.hardware import number_format, pick_device
-from mrkd_edu.ilm import DEFAULT, NSA, add_anomalies
+from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.model import MRKD
+from mrkd_edu.nsa import DEFAULT, NSA
 from mrkd_edu.recipe import RECIPES, Recipe
 
 FEATURE_MEMORY = 2 * 2**30  # bytes that cached teacher features may take
@@ -71,8 +72,8 @@ def fit(
         device: `"auto"`, `"cpu"`, `"cuda"`.
         checkpoint: file to save progress in, every `every` steps, on Ctrl-C and at the end.
         every: steps between checkpoints.
-        resume: continue from `checkpoint` where it exists. The result is the same, bit for bit, as without the
-            interruption on the same machine.
+        resume: continue from `checkpoint` where it exists. On one machine's CPU the result is the same, bit for bit, as
+            without the interruption; on a GPU, cuDNN may round the last digits differently in every run.
         progress: show a bar with loss and images per second.
         callback: called after every step; return `False` to stop early.
 
@@ -106,7 +107,7 @@ def fit(
     optimiser = torch.optim.Adam(task.parameters, lr=recipe.lr, betas=recipe.betas)
     fp16 = number_format(model.device, model.settings.precision) == torch.float16
     scaler = torch.amp.GradScaler(model.device.type, enabled=fp16)  # only fp16 needs its gradients scaled
-    history = History(images=len(images), batch=recipe.batch)
+    history = History(images=len(images))
     path = Path(checkpoint) if checkpoint else None
     saved = Checkpoint(path, task.identity, history, student=task.learner, optimiser=optimiser, scaler=scaler)
     if resume:
@@ -188,7 +189,8 @@ class _Batch:
     index: np.ndarray  # (B,) which training images
     normal: Tensor  # (B, 3, S, S) uint8
     seen: Tensor  # (B, 3, S, S) uint8: what the student's teacher sees; with ILM, with synthetic anomalies
-    masks: torch.Generator  # for FLM
+    changed: bool  # whether ILM changed any image
+    mask_generator: torch.Generator  # for FLM
 
 
 class _Task:
@@ -200,6 +202,11 @@ class _Task:
         self.parameters = list(self.learner.parameters())
         self.features = cache_features(model, images)
         settings = replace(model.settings, threshold=None, history={})
+        if model.masks_images and not self.batch(0).changed:
+            raise TrainingError(
+                "ILM finds no place for a synthetic defect in any image of the first batch. Is the background of the "
+                f"NSA settings that of these images? {nsa}"
+            )
         self.identity = repr((settings, recipe, nsa, seed, len(images), _digest(images)))
 
     def batch(self, step: int) -> _Batch:
@@ -207,11 +214,12 @@ class _Task:
         rng = np.random.default_rng([self.seed, BATCHES, step])
         index = self._order(step)
         normal = self.images[index]  # (B, 3, S, S)
-        seen = normal
+        seen, changed = normal, False
         if self.model.masks_images:
-            seen, _ = add_anomalies(normal, self.nsa, rng)  # patches come from other images of the batch
-        masks = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        return _Batch(index, normal, seen, masks)
+            seen, where = add_anomalies(normal, self.nsa, rng)  # patches come from other images of the batch
+            changed = bool(where.any())
+        mask_generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        return _Batch(index, normal, seen, changed, mask_generator)
 
     def _order(self, step: int) -> np.ndarray:
         """Indices of a step. Every epoch is a fresh permutation; a batch may reach into the next epoch."""
@@ -230,7 +238,7 @@ class _Task:
             else:
                 target = model.teacher(batch.normal.to(model.device))
             given = target if batch.seen is batch.normal else model.teacher(batch.seen.to(model.device))
-            student = model.restore(given, batch.masks)  # S_k
+            student = model.restore(given, batch.mask_generator)  # S_k
         return distillation_loss(target, student, self.recipe.loss)
 
 

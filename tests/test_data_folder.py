@@ -131,7 +131,7 @@ def test_names_of_masks(tmp_path: Path, mask: str) -> None:
     save(tmp_path / "train/good/0.png")
     save(tmp_path / "test/dent/000.jpg")
     save_mask(tmp_path / mask)
-    data = AnomalyFolder(tmp_path, require_masks=True)
+    data = AnomalyFolder(tmp_path)
     assert data.has_masks
     assert data.test[0].mask == tmp_path / mask
 
@@ -207,11 +207,10 @@ def test_good_and_kinds(tmp_path: Path) -> None:
     assert names(data.test) == ["good/4.png", "good/9.png", "dent/a.jpg", "Scratch/b.bmp"]
     assert [int(sample.path.stem) for sample in data.train] == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11]
     assert data.kinds == ["dent", "Scratch"]
+    assert len(data.train) == 12 - 12 // 5
     assert not data.has_masks
     with pytest.raises(DataError, match=r"has no masks; for pixel metrics add ground_truth/<kind>/"):
         data.test_masks(8)
-    with pytest.raises(DataError, match="has no masks"):
-        AnomalyFolder(tmp_path, require_masks=True)
 
 
 @pytest.mark.parametrize("folder", ["ground_truth", "masks"])
@@ -221,7 +220,7 @@ def test_good_and_kinds_with_masks_and_twins(tmp_path: Path, folder: str) -> Non
     save(tmp_path / "dent/a.jpg", 130)
     save_mask(tmp_path / folder / "dent/a.png")
     save(tmp_path / "twins/dent/a.png", 140)
-    data = AnomalyFolder(tmp_path, require_masks=True)
+    data = AnomalyFolder(tmp_path)
     assert data.kinds == ["dent"]
     assert data.has_masks and data.has_twins
     assert data.test_masks(8).any(axis=(1, 2)).tolist() == [False, True]
@@ -308,6 +307,35 @@ def test_masks_whose_names_fit_nothing(tmp_path: Path) -> None:
     save_mask(root / "ground_truth/dent/label-0.png")
     with pytest.raises(DataError, match=r"3 of the 3 defective images .* have no mask"):
         AnomalyFolder(root)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("scratch/0.png", "masks/0.png"),
+        ("scratch/0.png", "ground_truth/0_mask.png"),
+        ("test/scratch/0.png", "Ground_Truth/0.png"),
+    ],
+)
+def test_masks_without_a_folder_of_their_kind(tmp_path: Path, image: str, mask: str) -> None:
+    save(tmp_path / ("train/good/0.png" if image.startswith("test") else "good/0.png"))
+    save(tmp_path / image)
+    save_mask(tmp_path / mask)
+    with pytest.raises(DataError) as error:
+        AnomalyFolder(tmp_path)
+    folder, name = mask.split("/")
+    assert f"{tmp_path / folder} holds {name} directly" in str(error.value)
+    assert f"{folder}/<kind>/<image name>_mask.png" in str(error.value)
+    assert f"{tmp_path / image} is {folder}/scratch/0_mask.png" in str(error.value)
+    (tmp_path / folder / "scratch").mkdir()
+    (tmp_path / mask).rename(tmp_path / folder / "scratch/0_mask.png")
+    assert AnomalyFolder(tmp_path).has_masks  # the cure works
+
+
+def test_a_picture_beside_complete_masks_is_passed_over(tmp_path: Path) -> None:
+    root = mvtec(tmp_path)
+    save(root / "ground_truth/overview.png")
+    assert AnomalyFolder(root).has_masks
 
 
 def test_mask_of_another_size(tmp_path: Path) -> None:
@@ -543,7 +571,7 @@ def test_plain_folder_loses_and_doubles_no_image(
 def test_real_categories(real_data: Path, category: str, train: int, test: dict[str, int]) -> None:
     if not (real_data / category).is_dir():
         pytest.skip(f"{real_data} has no {category}")
-    data = AnomalyFolder(real_data / category, require_masks=True)
+    data = AnomalyFolder(real_data / category)
     assert len(data.train) == train
     assert {kind: sum(s.kind == kind for s in data.test) for kind in ("good", *data.kinds)} == test
     defective = data.test_masks(64).any(axis=(1, 2))

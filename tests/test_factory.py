@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from mrkd_edu.data.factory import CATEGORIES, make_toy, render_normal, render_pair
+from mrkd_edu.data.factory import CATEGORIES, cached_toy, make_toy, render_normal, render_pair, write
 from mrkd_edu.data.factory import defects as shared_defects
 
 KINDS = ("chip", "dent", "foreign", "scratch", "stain")
@@ -190,9 +194,10 @@ def test_the_same_folder_is_reused_untouched(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"train": 1, "test_good": 0, "test_defective": 1, "size": 32}
     path = make_toy(tmp_path, **settings)
     before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
-    (path / ".DS_Store").touch()  # what a file browser leaves behind is no reason to refuse
+    for name in (".DS_Store", "train/good/Thumbs.db"):
+        (path / name).touch()  # what a file browser leaves behind is no reason to refuse
     assert make_toy(str(tmp_path), **settings) == path
-    assert all(p.stat().st_mtime_ns == then for p, then in before.items() if p != path)
+    assert all(p.stat().st_mtime_ns == then for p, then in before.items() if p.suffix)
 
 
 def test_a_folder_that_differs_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -211,6 +216,11 @@ def test_a_folder_that_differs_is_refused_and_left_alone(tmp_path: Path) -> None
     (path / "test" / "chip" / "mine.png").touch()
     refused("not its own, first test/chip/mine.png")
     (path / "test" / "chip" / "mine.png").unlink()
+    (path / "test" / "hole").mkdir()
+    refused("not its own, first test/hole")
+    (path / "test" / "hole").rmdir()
+    (path / "train" / "good" / "000.png").write_bytes(b"")
+    refused("lacks 1 of its files, first train/good/000.png")
     (path / "train" / "good" / "000.png").unlink()
     refused("lacks 1 of its files, first train/good/000.png")
     (path / "toy.json").write_text("[")
@@ -228,6 +238,85 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(KeyboardInterrupt):
             make_toy(tmp_path, **SMALL)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- the library's own copy ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_the_cached_set_is_made_once(cache: Path, toy: Path) -> None:
+    path = cached_toy(**SMALL)
+    assert path.name == "metal" and path.parents[1] == cache / "toy"
+    assert hashes(path) == hashes(toy)
+    before = {p: p.stat().st_mtime_ns for p in path.rglob("*")}
+    assert cached_toy(**dict(reversed(SMALL.items()))) == path  # the order of the settings says nothing
+    assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
+
+
+def test_other_settings_and_versions_are_kept_apart(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few: dict[str, Any] = {"train": 1, "test_good": 0, "test_defective": 0, "size": 32}
+    first, second = cached_toy(**few), cached_toy(**few, seed=1)
+    monkeypatch.setattr(write, "VERSION", write.VERSION + 1)
+    third = cached_toy(**few)
+    assert len({first, second, third}) == len(list((cache / "toy").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda path: (path / "test/good/000.png").unlink(), id="a file is gone"),
+        pytest.param(lambda path: (path / "twins/dent/000.png").write_bytes(b""), id="a file is empty"),
+        pytest.param(lambda path: (path / "toy.json").write_text("["), id="the record is damaged"),
+        pytest.param(lambda path: (path / "toy.json").write_text("{}"), id="the record is another"),
+        pytest.param(lambda path: (path / "test/chip/mine.png").touch(), id="a file was added"),
+        pytest.param(lambda path: (path / "test/hole").mkdir(), id="a folder was added"),
+        pytest.param(lambda path: shutil.rmtree(path / "train"), id="half of it is gone"),
+        pytest.param(lambda path: (shutil.rmtree(path), path.touch()), id="it is a file"),
+    ],
+)
+def test_a_damaged_cached_set_is_made_anew(cache: Path, toy: Path, damage: Any) -> None:
+    path = cached_toy(**SMALL)
+    damage(path)
+    assert cached_toy(**SMALL) == path
+    assert hashes(path) == hashes(toy)
+    assert [p.name for p in path.parent.iterdir()] == ["metal"]  # nothing damaged or unfinished is left
+
+
+def test_two_at_once_share_one_set(cache: Path, toy: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        paths = {future.result() for future in [pool.submit(cached_toy, **SMALL) for _ in range(3)]}
+    (path,) = paths
+    assert hashes(path) == hashes(toy)
+    assert [p.name for p in path.parent.iterdir()] == ["metal"]
+
+
+def test_two_processes_repair_one_set(cache: Path, toy: Path) -> None:
+    path = cached_toy(**SMALL)
+    (path / "train/good/000.png").unlink()
+    code = f"from mrkd_edu.data.factory import cached_toy; print(cached_toy(**{SMALL}))"
+    command, place = [sys.executable, "-c", code], Path(__file__).parents[1]
+    both = [subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in both] == [str(path)] * 2
+    assert hashes(path) == hashes(toy)
+    assert [p.name for p in path.parent.iterdir()] == ["metal"]
+
+
+def test_wrong_settings_leave_the_cache_alone(cache: Path) -> None:
+    with pytest.raises(ValueError, match="no category 'wood'"):
+        cached_toy("wood")
+    with pytest.raises(ValueError, match="at least 32"):
+        cached_toy(size=16)
+    with pytest.raises(TypeError, match="colour"):
+        cached_toy(colour=3)
+    assert not cache.exists()
+
+
+# --- the script ----------------------------------------------------------------------------------
 
 
 def test_the_script_writes_reuses_and_refuses(

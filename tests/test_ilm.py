@@ -16,7 +16,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mrkd_edu import ilm
-from mrkd_edu.ilm import DEFAULT, NSA, PRESETS, add_anomalies, add_anomaly, estimate_background, preset
+from mrkd_edu.ilm import add_anomalies, add_anomaly
+from mrkd_edu.nsa import DEFAULT, NSA, PRESETS, estimate_background, foreground, preset
+from mrkd_edu.poisson import poisson_blend
 
 # Bounds of half height and half width (shares), patches, background, least object share, least overlap.
 TABLE = {
@@ -134,11 +136,7 @@ def test_no_place_fits(name, only):
 def test_sizes_obey_the_bounds(rng):
     height, width, rescale = (0.05, 0.10), (0.15, 0.20), (0.8, 1.25)
     settings = NSA(height=height, width=width, rescale=rescale, patches=4, blend="swap")
-    boxes = [
-        box
-        for seed in range(60)
-        for box in add_anomaly(noise(seed, 100, 200), settings, rng, noise(999)).boxes
-    ]
+    boxes = [box for seed in range(60) for box in add_anomaly(noise(seed, 100, 200), settings, rng, noise(999)).boxes]
     heights, widths = (np.array([getattr(box, side) for box in boxes]) for side in ("height", "width"))
     assert len(boxes) > 100
     assert heights.min() >= 2 * 5 * 0.8 - 1 and heights.max() <= 2 * 10 * 1.25 + 1
@@ -159,7 +157,7 @@ def test_on_a_plain_background_only_object_pixels_change():
     swapped_outside = False
     for seed in range(40):
         old, other = disc(seed), disc(seed + 100)
-        on_object = ilm.foreground(old, WHITE)
+        on_object = foreground(old, WHITE)
         # The closing may add a few background pixels to the mask, so the picture itself is compared.
         poisson = add_anomaly(old, NSA(background=WHITE), np.random.default_rng(seed), other)
         assert not (poisson.image != old).any(axis=2)[~on_object].any()
@@ -172,16 +170,16 @@ def test_on_a_plain_background_only_object_pixels_change():
 
 
 def test_object_share_and_overlap_hold():
-    there, here = ilm.foreground(disc(0), WHITE), ilm.foreground(disc(1), WHITE)
+    source_object, target_object = foreground(disc(0), WHITE), foreground(disc(1), WHITE)
     settings = NSA(background=WHITE, min_object=0.8, min_overlap=0.6, rescale=(1, 1))
     rng = np.random.default_rng(0)
     for _ in range(100):
-        found = ilm._find_place(there, here, False, settings, rng)
+        found = ilm._find_place(source_object, target_object, False, settings, rng)
         assert found is not None
         cut, box, patch_object = found
         assert cut[2:] == box[2:] == patch_object.shape
-        assert there[cut.slices].mean() >= 0.8
-        assert (patch_object & here[box.slices]).sum() >= 0.6 * patch_object.sum()
+        assert source_object[cut.slices].mean() >= 0.8
+        assert (patch_object & target_object[box.slices]).sum() >= 0.6 * patch_object.sum()
 
 
 # --- where the patch comes from, how it is blended ---
@@ -241,17 +239,17 @@ def test_poisson_blend_solves_the_poisson_equation():
     expected = scipy.sparse.linalg.spsolve(system.tocsc(), right).reshape(h, w, 3)
 
     assert expected.min() > 0 and expected.max() < 255  # no clipping, so the equation holds everywhere
-    assert np.abs(ilm.poisson_blend(patch, place) - expected).max() <= 0.51  # rounding to grey levels
+    assert np.abs(poisson_blend(patch, place) - expected).max() <= 0.51  # rounding to grey levels
 
 
 def test_poisson_blend_keeps_the_place_where_it_must():
     patch, place = noise(0, 20, 30), noise(1, 20, 30)
-    assert (ilm.poisson_blend(place, place) == place).all()
-    assert (ilm.poisson_blend(patch, place, np.zeros((20, 30), bool)) == place).all()
-    blended = ilm.poisson_blend(patch, place)
+    assert (poisson_blend(place, place) == place).all()
+    assert (poisson_blend(patch, place, np.zeros((20, 30), bool)) == place).all()
+    blended = poisson_blend(patch, place)
     for rim in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
         assert (blended[rim] == place[rim]).all()
-    assert (ilm.poisson_blend(patch[:2], place[:2]) == place[:2]).all()  # too thin to have an inside
+    assert (poisson_blend(patch[:2], place[:2]) == place[:2]).all()  # too thin to have an inside
 
 
 # --- randomness ---
@@ -378,6 +376,10 @@ def many(images, sources=None):
         (lambda: many(torch.rand(2, 3, 8, 8)), TypeError, "uint8"),
         (lambda: many(torch.ones(3, 8, 8)), ValueError, "images"),
         (lambda: many(batch(noise(0)), batch(noise(0))[:0]), ValueError, "sources is empty"),
+        (lambda: many(batch(noise(0)), torch.rand(2, 3, 8, 8)), TypeError, "sources"),
+        (lambda: preset("bottle", torch.rand(2, 3, 8, 8)), TypeError, "uint8"),
+        (lambda: preset("bottle", batch(noise(0))[:0]), ValueError, "images is empty"),
+        (lambda: preset("my parts", batch(noise(0))[:0]), ValueError, "images is empty"),
     ],
 )
 def test_bad_input_is_named(call, error, words):
@@ -403,7 +405,27 @@ def test_any_other_category_gets_the_default():
     assert preset("toy nut") == DEFAULT and DEFAULT.background is None
     assert preset("toy nut", batch(disc(0), disc(1))) == replace(DEFAULT, background=(255, 20))
     assert preset("toy nut", batch(noise(0), noise(1))) == DEFAULT
-    assert preset("bottle", batch(noise(0))) == PRESETS["bottle"]  # a preset is not overruled
+
+
+def test_a_preset_keeps_its_background_where_it_leaves_an_object():
+    images = batch(disc(0), disc(1))  # dark on white: 255 lies within 60 of the bottle's 200
+    assert preset("bottle", images) == PRESETS["bottle"]
+    assert preset("carpet", images) == PRESETS["carpet"]  # a texture by its name gets no background
+
+
+@pytest.mark.parametrize("category", [name for name, settings in PRESETS.items() if settings.background])
+def test_a_folder_whose_name_promises_another_background(category):
+    # Grey cloth is all background to the light presets (200 +- 60) and all object to the dark ones (20 +- 20).
+    cloth = batch(*(noise(seed, low=160, high=201) for seed in range(8)))
+    settings = preset(category, cloth)
+    assert settings == replace(PRESETS[category], background=None)
+    _, masks = add_anomalies(cloth, replace(settings, blend="swap"), np.random.default_rng(0))
+    assert masks.flatten(1).any(1).all()
+
+
+def test_a_preset_takes_the_background_that_the_images_have():
+    images = batch(disc(0), disc(1))  # dark on white, where the pills of MVTec AD lie on black
+    assert preset("pill", images) == replace(PRESETS["pill"], background=(255, 20))
 
 
 def test_background_of_a_noisy_surface():
@@ -411,7 +433,7 @@ def test_background_of_a_noisy_surface():
     image[30:60, 30:60] = 180
     found = estimate_background(batch(image, image[::-1]))
     assert found is not None and found[0] in range(88, 93)
-    objects = ilm.foreground(image, found)
+    objects = foreground(image, found)
     assert objects[32:58, 32:58].all() and objects[:28].mean() < 0.01
 
 
@@ -420,6 +442,8 @@ def test_backgrounds_of_real_categories(real_data: Path):
         files = sorted((real_data / category / "train" / "good").iterdir())[:10]
         return batch(*(cv2.resize(cv2.imread(str(file)), (128, 128))[..., ::-1] for file in files))
 
+    assert preset("bottle", some("bottle")) == PRESETS["bottle"]
+    assert preset("screw", some("commutator")).background is None  # all but 0.3 % of it would be background
     level, tolerance = estimate_background(some("bottle")) or (0, 0)
     assert level >= 240 and 10 <= tolerance <= 60
     assert estimate_background(some("commutator")) is None

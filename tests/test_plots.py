@@ -15,53 +15,21 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from sample_results import four_results, small_toy
 from sklearn.metrics import auc
 
 from mrkd_edu import plots
-from mrkd_edu.data.factory import make_toy
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
 from mrkd_edu.evaluate import Evaluation
-from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
 from mrkd_edu.model import VARIANTS
 
-SIDE = 64  # pixels
 CHARTS = (plots.score_histogram, plots.roc_curves, plots.pro_curves, plots.leakage_bars)
-
-
-def results_of(data: AnomalyFolder, variant: str, strength: float, leak: float) -> Evaluation:
-    """What a model that finds defects with some strength might have done; each with its own range of maps."""
-    rng = np.random.default_rng(VARIANTS.index(variant))
-    unit = 1 + VARIANTS.index(variant)
-    masks = data.test_masks(SIDE) if data.has_masks else None
-    maps = rng.random((len(data.test), SIDE, SIDE), dtype=np.float32) ** 4
-    maps = np.stack([cv2.GaussianBlur(m, (0, 0), 2) for m in maps])
-    if masks is not None:
-        strengths = strength * rng.uniform(0.2, 1, (len(maps), 1, 1))
-        maps = maps + strengths * np.stack([cv2.GaussianBlur(m.astype(np.float32), (0, 0), 2) for m in masks])
-    maps = (unit * maps).astype(np.float32)  # (N, S, S)
-    scores, labels = maps.max(axis=(1, 2)), data.test_labels
-    metrics: dict[str, float | None] = dict.fromkeys(("image_auroc", "pixel_auroc", "aupro", "f1_max"))
-    if 0 < labels.sum() < len(labels):
-        metrics["image_auroc"], metrics["f1_max"] = image_auroc(scores, labels), f1_max(scores, labels)[0]
-    if masks is not None:
-        metrics["pixel_auroc"], metrics["aupro"] = pixel_auroc(maps, masks), aupro(maps, masks)
-    metrics |= {"leakage": leak, "ms_per_image": 12.5, "train_seconds": 90.0}
-    normal = scores[labels == 0] if (labels == 0).any() else scores
-    threshold = float(normal.mean() + 3 * normal.std())
-    leakage = [1.5 * leak, leak, 0.5 * leak]
-    return Evaluation(data.name, variant, list(data.test), scores, maps, masks, threshold, metrics, leakage)
-
-
-def four_results(data: AnomalyFolder) -> list[Evaluation]:
-    settings = {"rd": (0.4, 0.34), "ilm": (0.6, 0.2), "flm": (0.5, 0.3), "mrkd": (1.0, 0.12)}
-    return [results_of(data, variant, *numbers) for variant, numbers in settings.items()]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> AnomalyFolder:
-    root = tmp_path_factory.mktemp("toy")
-    return AnomalyFolder(make_toy(root, train=2, test_good=5, test_defective=7, size=96))
+    return small_toy(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(scope="module")
@@ -76,19 +44,19 @@ def title_of(figure: Figure, panel: int = 0) -> str:
 # ---- heat --------------------------------------------------------------------------------------------------
 
 
-def test_equal_multiples_of_the_limit_have_equal_colours(rng: np.random.Generator) -> None:
+def test_equal_multiples_of_the_threshold_have_equal_colours(rng: np.random.Generator) -> None:
     photo = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
     multiples = rng.random((10, 15)) * 2.5
-    one, other = (plots.overlay(photo, limit * multiples, plots.shared_scale(limit)) for limit in (0.03, 7.0))
+    one, other = (plots.overlay(photo, t * multiples, plots.shared_scale(t)) for t in (0.03, 7.0))
     assert np.array_equal(one, other)
 
 
 def test_a_normal_image_stays_cold_however_its_map_is_spread(rng: np.random.Generator) -> None:
     photo = np.full((32, 32, 3), 128, np.uint8)
     cold = plots.overlay(photo, 0.3 * rng.random((32, 32)), plots.shared_scale(1.0))
-    at_limit = plots.overlay(photo, np.ones((32, 32)), plots.shared_scale(1.0))
+    at_threshold = plots.overlay(photo, np.ones((32, 32)), plots.shared_scale(1.0))
     hot = plots.overlay(photo, np.full((32, 32), 2.0), plots.shared_scale(1.0))
-    assert cold.mean(axis=2).max() < at_limit.mean(axis=2).min() < hot.mean(axis=2).min()
+    assert cold.mean(axis=2).max() < at_threshold.mean(axis=2).min() < hot.mean(axis=2).min()
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
@@ -127,13 +95,13 @@ def test_bad_input_is_named(image: np.ndarray, heat: np.ndarray, scale: tuple[fl
         plots.overlay(image, heat, scale)
 
 
-def test_the_limit_falls_back_to_scores(results: list[Evaluation]) -> None:
+def test_the_threshold_falls_back_to_scores(results: list[Evaluation]) -> None:
     known = results[0]
-    assert plots.verdict_limit(known) == known.threshold
+    assert plots.verdict_threshold(known) == known.threshold
     normal = known.scores[known.labels == 0]
-    assert plots.verdict_limit(replace(known, threshold=None)) == pytest.approx(normal.max())
+    assert plots.verdict_threshold(replace(known, threshold=None)) == pytest.approx(normal.max())
     nothing = replace(known, threshold=None, scores=np.zeros(len(known.scores)))
-    assert plots.verdict_limit(nothing) > 0
+    assert plots.verdict_threshold(nothing) > 0
 
 
 def test_the_outline_frames_the_defect_and_hides_none_of_it() -> None:
@@ -178,7 +146,7 @@ def test_titles_state_the_finding(results: list[Evaluation]) -> None:
 def test_a_histogram_counts_verdicts_as_the_model_gives_them(results: list[Evaluation]) -> None:
     known = results[0]
     scores = np.where(known.labels == 1, 3.0, 1.0)
-    scores[0] = 2.0  # a normal image on the limit: a verdict needs more
+    scores[0] = 2.0  # a normal image on the threshold: a verdict needs more
     scores[-1] = 2.5
     figure = plots.score_histogram(replace(known, scores=scores, threshold=2.0))
     assert title_of(figure) == "rd: finds 7 of 7, 0 false alarms"
@@ -245,7 +213,7 @@ def test_a_comparison_has_a_column_per_variant_and_one_bar(results: list[Evaluat
     pictures = [ax for ax in figure.axes if ax.images]
     assert len(pictures) == 3 * (1 + len(results))
     assert len(figure.axes) == len(pictures) + 1
-    multiple = results[0].scores[5] / plots.verdict_limit(results[0])
+    multiple = results[0].scores[5] / plots.verdict_threshold(results[0])
     assert pictures[6].get_xlabel().startswith(f"{multiple:.2f} ")
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mrkd_edu.data.images import DataError
 from mrkd_edu.model import MRKD, ModelError
 from mrkd_edu.predictions import LONG_SIDE, write_predictions
 
@@ -45,20 +44,24 @@ def test_a_heat_map_has_the_shape_of_its_photograph(model: MRKD, tmp_path: Path,
 
 def test_files_of_one_name_keep_their_own_heat_maps(model: MRKD, tmp_path: Path, rng: np.random.Generator) -> None:
     (tmp_path / "b").mkdir()
-    files = [tmp_path / "a.png", tmp_path / "a.bmp", tmp_path / "b" / "a.png", tmp_path / "b" / "a.bmp"]
+    files = [tmp_path / "a.png", tmp_path / "a.bmp", tmp_path / "b" / "a.png", tmp_path / "b" / "A.bmp"]
     rows = write_predictions(model, [photo(f, 40, 40, rng) for f in files], tmp_path / "out", progress=False)
     assert len({row["heat_map"] for row in rows}) == 4
     assert all((tmp_path / "out" / row["heat_map"]).exists() for row in rows)
 
 
-def test_a_broken_image_is_named_and_the_others_are_kept(
-    model: MRKD, tmp_path: Path, rng: np.random.Generator
-) -> None:
-    files = [photo(tmp_path / f"{i:02}.png", 40, 40, rng) for i in range(17)]
-    files[-1].write_bytes(b"no picture")  # in the second batch
-    with pytest.raises(DataError, match=r"16\.png"):
-        write_predictions(model, files, tmp_path / "out", progress=False)
-    assert len(table(tmp_path / "out")) == 16
+def test_a_broken_image_has_its_row_and_stops_no_other(model: MRKD, tmp_path: Path, rng: np.random.Generator) -> None:
+    files = [photo(tmp_path / f"{i}.png", 40, 40, rng) for i in range(3)]
+    files[1].write_bytes(b"no picture")
+    write_predictions(model, files, tmp_path / "out", progress=False)
+    rows = table(tmp_path / "out")
+    assert [bool(row["score"]) for row in rows] == [True, False, True]
+    assert rows[1]["verdict"].startswith("unreadable: ") and "1.png" in rows[1]["verdict"]
+
+
+def test_heat_maps_do_not_go_among_the_images(model: MRKD, tmp_path: Path, rng: np.random.Generator) -> None:
+    with pytest.raises(ValueError, match="Choose another folder"):
+        write_predictions(model, [photo(tmp_path / "a.png", 40, 40, rng)], tmp_path)
 
 
 def test_a_model_without_threshold_gives_no_verdicts(tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ def test_every_dependency_is_used() -> None:
 def test_imports_run_one_way() -> None:
     """From the command line at the top down to data, masking and distance; no module imports one above itself."""
     layers = [
-        {"data", "efficientnet_lite", "hardware", "ilm", "flm", "distance", "metrics", "recipe"},
+        {"nsa", "poisson"},
+        {"cache", "data", "efficientnet_lite", "hardware", "ilm", "flm", "distance", "metrics", "recipe"},
         {"teacher", "leakage"},
         {"student"},
         {"model"},

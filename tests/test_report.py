@@ -5,17 +5,21 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shlex
 import shutil
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from playwright.sync_api import sync_playwright
-from test_plots import four_results, results_of
+from sample_results import four_results, results_of, small_toy
 
-from mrkd_edu.data.factory import make_toy
+from mrkd_edu.cli import app
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
 from mrkd_edu.evaluate import Evaluation
@@ -53,8 +57,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> AnomalyFolder:
-    root = tmp_path_factory.mktemp("toy")
-    return AnomalyFolder(make_toy(root, train=2, test_good=5, test_defective=7, size=96))
+    return small_toy(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +66,13 @@ def results(data: AnomalyFolder) -> list[Evaluation]:
 
 
 @pytest.fixture(scope="module")
-def full_report(data: AnomalyFolder, results: list[Evaluation], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full_report(data: AnomalyFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All four variants, and words too long for a narrow screen."""
+    root = tmp_path_factory.mktemp("long") / ("Unbreakable" * 9)
+    data = AnomalyFolder(shutil.copytree(data.root, root))
     facts = {"command": "mrkd-edu demo --data " + "a_long_folder_name/" * 12}
     path = tmp_path_factory.mktemp("out") / "new" / "report.html"
-    return write_report(path, results, data=data, title="Unbreakable" * 9, facts=facts)
+    return write_report(path, four_results(data), data=data, facts=facts)
 
 
 def rows_of(path: Path) -> dict[str, list[str]]:
@@ -125,16 +130,60 @@ def test_the_better_value_is_bold(data: AnomalyFolder, results: list[Evaluation]
     assert "Pixel AUROC" not in rows
 
 
+def test_times_are_not_a_contest(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
+    slow = replace(results[3], metrics={"train_seconds": 200.0, "ms_per_image": 99.0})
+    rows = rows_of(write_report(tmp_path / "report.html", [results[0], slow], data=data))
+    assert rows["Training"] == ["90 s", "200 s"]
+    assert rows["Time per image"] == ["12 ms", "99 ms"]
+
+
 def test_the_images_shown_are_the_last_variants_extremes(results: list[Evaluation]) -> None:
     judge = results[-1]
-    missed, alarms, found = choose(judge, best=2, worst=3)
+    missed, alarms, found = choose(judge, 3)
     defective, normal = judge.scores[judge.labels == 1], judge.scores[judge.labels == 0]
     assert judge.scores[missed].tolist() == np.sort(defective)[:3].tolist()
     assert judge.scores[alarms].tolist() == np.sort(normal)[::-1][:3].tolist()
-    assert judge.scores[found].tolist() == np.sort(defective)[::-1][:2].tolist()
-    assert choose(judge, best=0, worst=0) == ([], [], [])
-    everything = choose(judge, best=99, worst=99)
+    assert judge.scores[found].tolist() == np.sort(defective)[::-1][:3].tolist()
+    everything = choose(judge, 99)
     assert sorted(itertools.chain(*everything)) == list(range(len(judge.scores)))
+
+
+def test_it_says_what_leakage_was_measured_on(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
+    twins = Page(write_report(tmp_path / "twins.html", results[:1], data=data)).text
+    assert "the same image without the defect" in twins and "synthetic, pasted" not in twins
+    pasted = [replace(e, leakage_from="synthetic") for e in results[:1]]
+    synthetic = Page(write_report(tmp_path / "synthetic.html", pasted, data=data)).text
+    assert "the same image without the defect" not in synthetic
+    assert "ilm and mrkd were trained with, which favours these two" in synthetic
+    assert "Here on synthetic defects" in synthetic and "Here on synthetic defects" not in twins
+
+
+def commands_of(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The commands that a report ends with, as the command line understands them: name and options."""
+    parsed = []
+    lines = re.findall("<code>(mrkd-edu .*?)</code>", path.read_text(encoding="utf-8").split("what next")[1])
+    for line in lines:
+        program, name, *words = shlex.split(unescape(re.sub("</?span>", "", line)))
+        assert program == "mrkd-edu"
+        subcommand = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+        parsed.append((name, subcommand.make_context(name, words).params))
+    return parsed
+
+
+def test_the_commands_at_the_end_can_be_typed(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
+    root = shutil.copytree(data.root, tmp_path / "it's my <data> & more")
+    data = AnomalyFolder(root)
+    path = write_report(tmp_path / "my report" / "report.html", four_results(data)[1:], data=data)
+    (benchmark, repeat), (train, own), (predict, image) = commands_of(path)
+    assert (benchmark, train, predict) == ("benchmark", "train", "predict")
+    assert repeat["data"] == [root] and repeat["variants"] == "ilm,flm,mrkd" and repeat["seeds"] == "0,1,2"
+    assert own["data"] == root and own["out"] == image["run"]
+    (path.parent / "mrkd").mkdir()
+    (path.parent / "mrkd" / "model.json").write_text("{}", encoding="utf-8")
+    path = write_report(path, four_results(data)[3:], data=data)  # beside its model, as the demo writes it
+    (benchmark, repeat), (predict, image) = commands_of(path)
+    assert repeat["variants"] == "rd,mrkd"  # one variant alone is no comparison
+    assert image["run"] == path.parent / "mrkd"
 
 
 def test_missed_defects_and_false_alarms_are_called_so(
@@ -143,10 +192,10 @@ def test_missed_defects_and_false_alarms_are_called_so(
     rd = results[0]
     page = Page(write_report(tmp_path / "a.html", [replace(rd, threshold=1e9)], data=data))
     assert "finds 0 of 7 defective images and gives 0 false alarms on 5 normal images" in page.text
-    assert page.text.count("limit: missed") == 7
+    assert page.text.count("threshold: missed") == 7
     page = Page(write_report(tmp_path / "b.html", [replace(rd, threshold=1e-9)], data=data))
     assert "finds 7 of 7 defective images and gives 5 false alarms" in page.text
-    assert page.text.count("limit: false alarm") == 4
+    assert page.text.count("threshold: false alarm") == 4
 
 
 # ---- what a data set may lack ------------------------------------------------------------------------------
@@ -186,17 +235,17 @@ def test_with_defective_images_only(data: AnomalyFolder, tmp_path: Path) -> None
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows allows no such file names")
 def test_names_cannot_break_the_page(data: AnomalyFolder, tmp_path: Path) -> None:
-    root = tmp_path / '<i>&"name'
     evil = '<img src=x onerror="alert(1)">'
+    root = tmp_path / evil
     shutil.copytree(data.root, root, ignore=shutil.ignore_patterns("ground_truth", "twins"))
     (root / "test" / "chip").rename(root / "test" / evil)
-    (root / "test" / "good" / "000.png").rename(root / "test" / "good" / os.fsdecode(b"caf\xe9 <b>.png"))
+    for image in (root / "test" / "good").iterdir():
+        image.rename(image.with_name(os.fsdecode(b"caf\xe9 <b>") + image.name))
     data = AnomalyFolder(root)
     evaluation = results_of(data, "rd", 1.0, 0.3)
-    path = write_report(tmp_path / "report.html", [evaluation], data=data, title=evil, facts={evil: evil}, worst=9)
-    page = Page(path)
-    assert page.text.count(evil) >= 4
-    assert "<b>.png" in page.text
+    page = Page(write_report(tmp_path / "report.html", [evaluation], data=data, facts={evil: evil}))
+    assert page.text.count(evil) >= 6
+    assert "<b>000.png" in page.text
     assert {image.get("src", "")[:11] for image in page.all("img")} == {"data:image/"}  # type: ignore[index]
 
 

@@ -19,13 +19,14 @@ from torch import Tensor
 import mrkd_edu.run as run_module
 from mrkd_edu.data import AnomalyFolder, DataError
 from mrkd_edu.data.factory import make_toy
-from mrkd_edu.ilm import DEFAULT
 from mrkd_edu.model import MRKD
+from mrkd_edu.nsa import DEFAULT
 from mrkd_edu.recipe import Recipe
-from mrkd_edu.run import Plan, cache_folder, run, run_key, split
+from mrkd_edu.run import Plan, run, run_key, split
 from mrkd_edu.train import TrainingError
 
 SIZE = 64
+CPU = torch.device("cpu")
 PLAN = Plan("mrkd", size=SIZE, recipe=Recipe(steps=3, batch=4, warmup=0))
 
 
@@ -91,8 +92,8 @@ def test_second_run_is_the_first_one(
     assert captured.out == ""
     assert captured.err.startswith("Reused run ") and "mrkd on metal, 3 steps, seed 0" in captured.err
 
-    run(data, PLAN, progress=False)
-    assert capsys.readouterr().err == ""
+    run(data, PLAN, progress=False)  # no bars, but what was reused is always said
+    assert capsys.readouterr().err.startswith("Reused run ")
 
 
 def test_cache_holds_the_model_and_nothing_else(cache: Path) -> None:
@@ -152,10 +153,10 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def test_every_setting_makes_another_key(data: AnomalyFolder) -> None:
-    keys = {run_key(data, replace(PLAN, **change), "f") for change in CHANGES.values()}
-    assert len(keys | {run_key(data, PLAN, "f")}) == len(CHANGES) + 1
-    assert run_key(data, PLAN, "f") == run_key(data, replace(PLAN), "f")
-    assert run_key(data, PLAN, "f") != run_key(data, PLAN, "g")  # another number format
+    keys = {run_key(data, replace(PLAN, **change), CPU) for change in CHANGES.values()}
+    assert len(keys | {run_key(data, PLAN, CPU)}) == len(CHANGES) + 1
+    assert run_key(data, PLAN, CPU) == run_key(data, replace(PLAN), CPU)
+    assert run_key(data, PLAN, CPU) != run_key(data, PLAN, torch.device("cuda"))
 
 
 def test_another_seed_is_trained(cache: Path, data: AnomalyFolder, first: tuple[Path, MRKD]) -> None:
@@ -167,7 +168,7 @@ def test_another_seed_is_trained(cache: Path, data: AnomalyFolder, first: tuple[
 @pytest.mark.parametrize("change", ["pixel", "more", "name"])
 def test_other_images_make_another_key(change: str, toy: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(toy, tmp_path / "metal"))
-    assert run_key(AnomalyFolder(copy), PLAN, "f") == run_key(AnomalyFolder(toy), PLAN, "f")  # the place is nothing
+    assert run_key(AnomalyFolder(copy), PLAN, CPU) == run_key(AnomalyFolder(toy), PLAN, CPU)  # the place is nothing
     image = next((copy / "train" / "good").iterdir())
     if change == "pixel":
         pixels = np.array(Image.open(image))
@@ -177,7 +178,7 @@ def test_other_images_make_another_key(change: str, toy: Path, tmp_path: Path) -
         shutil.copy(image, image.with_name("999.png"))
     else:  # the name of the category chooses the preset
         copy = copy.rename(tmp_path / "screw")
-    assert run_key(AnomalyFolder(copy), PLAN, "f") != run_key(AnomalyFolder(toy), PLAN, "f")
+    assert run_key(AnomalyFolder(copy), PLAN, CPU) != run_key(AnomalyFolder(toy), PLAN, CPU)
 
 
 def imported_by(name: str) -> set[str]:
@@ -326,19 +327,3 @@ def test_a_training_image_that_breaks_is_named(empty: Path, toy: Path, tmp_path:
 def test_few_images(empty: Path, tmp_path: Path) -> None:
     data = AnomalyFolder(make_toy(tmp_path, train=3, test_good=0, test_defective=0, size=SIZE))
     assert run(data, PLAN, progress=False).settings.threshold is not None
-
-
-# --- where the cache is -------------------------------------------------------------------------------------
-
-
-def test_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "here"))
-    assert cache_folder() == tmp_path / "here"
-    monkeypatch.setenv("MRKD_EDU_CACHE", "~/mine")
-    assert cache_folder() == Path.home() / "mine"
-    for unset in ("MRKD_EDU_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(unset, raising=False)
-    assert cache_folder() == Path.home() / ".cache" / "mrkd_edu"
-    monkeypatch.setattr(run_module.os, "name", "posix")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "mrkd_edu"

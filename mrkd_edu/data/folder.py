@@ -38,7 +38,7 @@ from mrkd_edu.data.images import (
 GOOD_NAMES = ("good", "ok", "normal")
 MASK_NAMES = ("ground_truth", "masks")
 TWIN_NAMES = ("twins",)
-EVERY = 5  # plain layout: of the normal images 1 to 5, 6 to 10, ... the last one is a test image
+TEST_EVERY = 5  # plain layout: of the normal images 1 to 5, 6 to 10, ... the last one is a test image
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ class AnomalyFolder:
 
     Building it lists the folders and reads the header of each file, so that most of what can be wrong is
     found before a training, not after it. In the plain layout every fifth normal image, in natural order of
-    the names, goes to the test set. With `good/` alone, or only images, there is no test set.
+    the names, goes to the test set: of n normal images n // 5 are for testing (none of fewer than 5) and the
+    others for training. With `good/` alone, or only images, there is no test set and all are for training.
 
     Args:
         root: The category's folder, in one of the layouts above.
-        require_masks: Insist on a mask for every defective test image.
 
     Attributes:
         root (Path): The category's folder.
@@ -82,7 +82,8 @@ class AnomalyFolder:
 
     Raises:
         DataError: No such layout, no training images, an empty folder, a broken file, masks for some
-            defective images but not for others, or a mask or twin of another size than its image.
+            defective images but not for others, masks outside their kind's folder, or a mask or twin of
+            another size than its image.
 
     Example:
         >>> import tempfile
@@ -99,7 +100,7 @@ class AnomalyFolder:
           test   scratch    1  no mask
     """
 
-    def __init__(self, root: str | Path, *, require_masks: bool = False) -> None:
+    def __init__(self, root: str | Path) -> None:
         self.root = Path(root).expanduser()
         self.name = self.root.resolve().name
         if not self.root.is_dir():
@@ -122,10 +123,10 @@ class AnomalyFolder:
         unmasked = [sample for sample in defective if sample.mask is None]
         self.has_masks = bool(defective) and not unmasked
         self.has_twins = self.has_masks and any(sample.twin for sample in defective)
+        if unmasked and mask_folder is not None and (flat := list_images(mask_folder)):
+            raise DataError(_masks_of_no_kind(mask_folder, flat, unmasked[0]))
         if unmasked and mask_folder is not None and _subfolders(mask_folder):
             raise DataError(_missing_masks(self.root, mask_folder, unmasked, len(defective)))
-        if require_masks and not self.has_masks:
-            raise DataError(self._why_no_masks())
         self._check_headers()
 
     # -------------------------------------------------------------------------------------------- the images
@@ -313,8 +314,8 @@ def _read_plain(root: Path, good: Path) -> tuple[list[Sample], list[Sample]]:
     defects = [folder for folder in others if folder.name.casefold() not in MASK_NAMES + TWIN_NAMES]
     if not defects:
         return normal, []
-    held_out = normal[EVERY - 1 :: EVERY]
-    train = [sample for i, sample in enumerate(normal) if i % EVERY != EVERY - 1]
+    held_out = normal[TEST_EVERY - 1 :: TEST_EVERY]
+    train = [sample for i, sample in enumerate(normal) if i % TEST_EVERY != TEST_EVERY - 1]
     return train, held_out + [sample for folder in defects for sample in _samples(folder, folder.name)]
 
 
@@ -375,6 +376,14 @@ def _missing_masks(root: Path, mask_folder: Path, unmasked: list[Sample], defect
     return (
         f"{len(unmasked)} of the {defective} defective images of {root} have no mask. Add {_listed(wanted)}, "
         f"or delete {mask_folder.name}/ to work without pixel metrics"
+    )
+
+
+def _masks_of_no_kind(mask_folder: Path, flat: list[Path], example: Sample) -> str:
+    return (
+        f"{mask_folder} holds {_listed([path.name for path in flat])} directly, where no image finds its mask. "
+        f"Put each mask into the folder of its kind of defect, {mask_folder.name}/<kind>/<image name>_mask.png; "
+        f"the one of {example.path} is {mask_folder.name}/{example.kind}/{example.path.stem}_mask.png"
     )
 
 

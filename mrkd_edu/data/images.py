@@ -39,8 +39,9 @@ def read_image(source: ImageSource, size: int | None = None) -> np.ndarray:
     """Read one image, whatever its format, as 8-bit RGB.
 
     Transparent pixels become white. 16-bit values are divided by 257, a fixed scale, so that two images stay
-    comparable. A photo that carries an EXIF rotation is turned upright. Of several pages or frames the first
-    is taken.
+    comparable; files that keep 12-bit data in 16 bits therefore come out nearly black: rescale them first
+    (times 16), or pass an array of floats, values / 4095. A photo that carries an EXIF rotation is turned
+    upright. Of several pages or frames the first is taken.
 
     Args:
         source: A file (jpg, png, bmp, tif, webp); a PIL image; an array `(H, W)` or `(H, W, 1 | 3 | 4)` of

@@ -8,15 +8,21 @@ What is written:
                       twins/<kind>/000.png                 the same picture without its defect
                       toy.json                             settings, and the strength of every defect
 
-A finished folder is never written to again: it is reused as it is, or refused.
+A finished folder is never written to again: `make_toy` reuses it as it is, or refuses it. Only the library's
+own copy in the cache, that of `cached_toy`, is thrown away and made anew when it is not whole.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +30,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from mrkd_edu.cache import cache_folder
 from mrkd_edu.data.factory.pairs import (
     TEST_DEFECTIVE,
     TEST_GOOD,
@@ -37,6 +44,8 @@ from mrkd_edu.data.factory.scene import Array
 
 VERSION = 1  # goes up whenever the same settings begin to give other pictures
 STRENGTHS = (0.15, 1.0)  # of test defects, drawn uniformly: from hard to see to obvious
+PAINTERS = min(4, os.cpu_count() or 1)  # threads; each needs about 60 MB for pictures of 256 pixels
+LITTER = ("Thumbs.db", "desktop.ini")  # what a file browser leaves behind, besides hidden files
 
 
 def make_toy(
@@ -96,31 +105,72 @@ def make_toy(
     record = {"settings": settings, "defective": [_plan(seed, i, kinds) for i in range(test_defective)]}
     root = Path(root)
     target = root / category
-    if target.exists():
-        _check_same(target, record)
-        return target
+    if not target.exists():
+        _write(target, record, progress)
+    _check_same(target, record)
+    return target
 
+
+def cached_toy(category: str = "metal", *, progress: bool = False, **settings: int) -> Path:
+    """The toy data set in the library's own cache: made when it is not there, and anew when it is not whole.
+
+    Nothing that lies in this folder is kept for its own sake; `make_toy` writes a folder of yours. Several
+    processes may ask for the same set at once: the first to finish puts its set in place, all use that one.
+
+    Args:
+        category: a key of `CATEGORIES`.
+        progress: show a progress bar.
+        settings: `train`, `test_good`, `test_defective`, `size`, `seed`, as in `make_toy`.
+
+    Returns:
+        The path `<cache>/toy/<hash of the settings>/<category>`.
+
+    Raises:
+        ValueError: unknown category, a negative number or seed, size too small.
+    """
+    key = hashlib.blake2b(json.dumps([VERSION, category, settings], sort_keys=True).encode(), digest_size=6)
+    home = cache_folder() / "toy" / key.hexdigest()
+    try:
+        return make_toy(home, category, progress=progress, **settings)
+    except (FileExistsError, FileNotFoundError):
+        # It is ours, but a file is missing or strange, or vanished while we looked. Out of the way in one step:
+        # another process sees it damaged or not at all. If it is gone already, then another did the same.
+        with tempfile.TemporaryDirectory(prefix=".damaged-", dir=home) as away, suppress(FileNotFoundError):
+            (home / category).rename(Path(away) / category)
+        return make_toy(home, category, progress=progress, **settings)
+
+
+def _write(target: Path, record: dict[str, Any], progress: bool) -> None:
+    """Make the data set of this record next to `target`, then put it there in one step, unless it is taken."""
+    category = record["settings"]["category"]
+    root = target.parent
     root.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{category}-unfinished-", dir=root))
+    pool = ThreadPoolExecutor(PAINTERS)  # numpy and OpenCV let go of the interpreter while they work
     try:
-        total = train + test_good + test_defective
+        jobs = _jobs(record)
         label = f"toy factory: {category}"
-        for written in tqdm(_pictures(record), label, total, unit="image", disable=not progress):
-            for name, pixels in written.items():
-                path = unfinished / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels).save(path, compress_level=3)
+        done = pool.map(partial(_paint, unfinished), jobs)
+        for _ in tqdm(done, label, len(jobs), unit="image", disable=not progress):
+            pass
         (unfinished / "toy.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         unfinished.chmod(0o755)  # a temporary folder is private; a data set is not
         try:
             unfinished.rename(target)
         except OSError:
             if not target.exists():
-                raise
-            _check_same(target, record)  # somebody else made it meanwhile
+                raise  # otherwise another process made it meanwhile
     finally:
+        pool.shutdown(cancel_futures=True)  # after an error: do not paint the rest first
         shutil.rmtree(unfinished, ignore_errors=True)
-    return target
+
+
+def _paint(folder: Path, job: Callable[[], dict[str, Array]]) -> None:
+    """Do one job and save its pictures below a folder."""
+    for name, pixels in job().items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, compress_level=3)
 
 
 def _plan(seed: int, number: int, kinds: list[str]) -> dict[str, Any]:
@@ -130,18 +180,26 @@ def _plan(seed: int, number: int, kinds: list[str]) -> dict[str, Any]:
     return {"image": f"test/{kind}/{index:03d}.png", "kind": kind, "strength": round(float(strength), 4)}
 
 
-def _pictures(record: dict[str, Any]) -> Iterator[dict[str, Array]]:
-    """Every picture of the data set, as {file name: pixels}; a defective one with its mask and its twin."""
+def _jobs(record: dict[str, Any]) -> list[Callable[[], dict[str, Array]]]:
+    """One function for each picture of the data set; called, it gives the files: {name: pixels}."""
     wanted = record["settings"]
-    category, size, seed = wanted["category"], wanted["size"], wanted["seed"]
-    for i in range(wanted["train"]):
-        yield {f"train/good/{i:03d}.png": normal_image(category, (seed, TRAIN, i), size)}
-    for i in range(wanted["test_good"]):
-        yield {f"test/good/{i:03d}.png": normal_image(category, (seed, TEST_GOOD, i), size)}
-    for i, plan in enumerate(record["defective"]):
-        pair = pair_image(category, plan["kind"], plan["strength"], (seed, TEST_DEFECTIVE, i), size)
-        image, mask, twin = _files(plan["image"])
-        yield {image: pair.defective, mask: np.where(pair.mask, 255, 0).astype(np.uint8), twin: pair.normal}
+    jobs: list[Callable[[], dict[str, Array]]] = []
+    for folder, count, stream in (("train", wanted["train"], TRAIN), ("test", wanted["test_good"], TEST_GOOD)):
+        jobs += [partial(_normal, wanted, f"{folder}/good/{i:03d}.png", stream, i) for i in range(count)]
+    jobs += [partial(_defective, wanted, plan, i) for i, plan in enumerate(record["defective"])]
+    return jobs
+
+
+def _normal(wanted: dict[str, Any], name: str, stream: int, number: int) -> dict[str, Array]:
+    return {name: normal_image(wanted["category"], (wanted["seed"], stream, number), wanted["size"])}
+
+
+def _defective(wanted: dict[str, Any], plan: dict[str, Any], number: int) -> dict[str, Array]:
+    """A defective picture with its mask and its twin."""
+    key = (wanted["seed"], TEST_DEFECTIVE, number)
+    pair = pair_image(wanted["category"], plan["kind"], plan["strength"], key, wanted["size"])
+    image, mask, twin = _files(plan["image"])
+    return {image: pair.defective, mask: np.where(pair.mask, 255, 0).astype(np.uint8), twin: pair.normal}
 
 
 def _files(image: str) -> tuple[str, str, str]:
@@ -166,9 +224,18 @@ def _check_same(target: Path, record: dict[str, Any]) -> None:
     expected = {f"train/good/{i:03d}.png" for i in range(wanted["train"])}
     expected |= {f"test/good/{i:03d}.png" for i in range(wanted["test_good"])}
     expected |= {name for plan in record["defective"] for name in _files(plan["image"])}
-    files = (path for path in target.rglob("*") if path.is_file() and not path.name.startswith("."))
-    present = {path.relative_to(target).as_posix() for path in files} - {"toy.json"}
+    folders = {parent.as_posix() for name in expected for parent in Path(name).parents}
+    present: set[str] = set()
+    strange: set[str] = set()
+    for path in target.rglob("*"):
+        name = path.relative_to(target).as_posix()
+        if path.name.startswith(".") or path.name in LITTER or name == "toy.json":
+            continue
+        if name not in (folders if path.is_dir() else expected):
+            strange.add(name)  # a folder too: it would be read as a kind of defect
+        elif path.is_dir() or path.stat().st_size:  # an empty file was cut off, by a full disk for instance
+            present.add(name)
     if missing := sorted(expected - present):
         raise FileExistsError(f"{target} lacks {len(missing)} of its files, first {missing[0]}. {cure}")
-    if added := sorted(present - expected):
-        raise FileExistsError(f"{target} holds files that are not its own, first {added[0]}. {cure}")
+    if strange:
+        raise FileExistsError(f"{target} holds files that are not its own, first {min(strange)}. {cure}")

@@ -1,0 +1,74 @@
+"""The same on a GPU: skipped, with the reason, where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mrkd_edu.hardware import quick_dtype
+from mrkd_edu.model import MRKD, VARIANTS, Variant
+from mrkd_edu.recipe import Recipe
+from mrkd_edu.train import fit
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU that torch can see"),
+]
+RECIPE = Recipe(steps=12, batch=4, warmup=2)
+
+
+@pytest.fixture(scope="module")
+def images() -> torch.Tensor:
+    return torch.randint(0, 255, (8, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_learns(variant: Variant, images: torch.Tensor) -> None:
+    model = MRKD(variant=variant, size=64)
+    history = fit(model, images, recipe=RECIPE, device="cuda", progress=False)
+    assert model.device.type == "cuda"
+    assert np.mean(history.loss[-3:]) < np.mean(history.loss[:3])
+
+
+def test_half_precision_trains_with_scaled_gradients(images: torch.Tensor) -> None:
+    model = MRKD(variant="rd", size=64, precision="fp16")
+    history = fit(model, images, recipe=RECIPE, device="cuda", progress=False)
+    assert np.mean(history.loss[-3:]) < np.mean(history.loss[:3])
+
+
+def test_maps_are_those_of_the_cpu(images: torch.Tensor) -> None:
+    model = MRKD(variant="mrkd", size=64, precision="fp32")
+    on_cpu = model.anomaly_maps(images)
+    on_gpu = model.to("cuda").anomaly_maps(images).cpu()
+    torch.testing.assert_close(on_gpu, on_cpu, atol=0.02, rtol=0)  # TF32 convolutions round to ten bits
+
+
+def test_training_goes_on_from_its_checkpoint(images: torch.Tensor, tmp_path: Path) -> None:
+    whole = fit(MRKD(variant="mrkd", size=64, precision="fp32"), images, recipe=RECIPE, device="cuda", progress=False)
+
+    def interrupt(moment: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            MRKD(variant="mrkd", size=64, precision="fp32"),
+            images,
+            recipe=RECIPE,
+            device="cuda",
+            checkpoint=tmp_path / "c.pt",
+            progress=False,
+            callback=interrupt,
+        )
+    model = MRKD(variant="mrkd", size=64, precision="fp32")
+    resumed = fit(
+        model, images, recipe=RECIPE, device="cuda", checkpoint=tmp_path / "c.pt", resume=True, progress=False
+    )
+    assert len(resumed.loss) == len(whole.loss)
+    np.testing.assert_allclose(resumed.loss, whole.loss, rtol=0.05)  # cuDNN rounds differently in every run
+
+
+def test_the_quick_format_is_half_as_wide() -> None:
+    assert quick_dtype(torch.device("cuda")) in (torch.bfloat16, torch.float16)
