@@ -424,9 +424,9 @@ with other seeds:<br>
 
 def _command(*words: str | Path) -> str:
     """A line for the shell. Slashes also on Windows, whose shells know no quotes around a backslash."""
-    quoted = [shlex.quote(w.as_posix() if isinstance(w, Path) else w) for w in ("mrkd-edu", *words)]
+    quoted = [escape(shlex.quote(w.as_posix() if isinstance(w, Path) else w)) for w in ("mrkd-edu", *words)]
     # A browser would break a line after the first hyphen of an option; the style of a span forbids it.
-    return f"<code>{' '.join(f'<span>{w}</span>' if w.startswith('--') else escape(w) for w in quoted)}</code>"
+    return f"<code>{' '.join(f'<span>{w}</span>' if w.startswith('--') else w for w in quoted)}</code>"
 
 
 def _facts(facts: dict[str, str]) -> str:
