@@ -17,6 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mrkd_edu import __version__
+
 if TYPE_CHECKING:
     from mrkd_edu.run import Plan
 
@@ -47,6 +49,22 @@ Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the re
 Recipe = Annotated[str, typer.Option(help="`workshop` (minutes) or `paper` (200 epochs, for a GPU).")]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
 Precision = Annotated[str, typer.Option(help="`auto` takes what is quick here; or `fp32`, `bf16`, `fp16`.")]
+
+
+def say_version(wanted: bool) -> None:
+    """Print the version and stop, for `--version`."""
+    if wanted:
+        print(f"mrkd-edu {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=say_version, is_eager=True, help="Say the version and stop.")
+    ] = False,
+) -> None:
+    """What holds for every command."""
 
 
 @app.command()

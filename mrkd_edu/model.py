@@ -66,7 +66,7 @@ class Prediction:
         score: (N,) one number an image, higher where more anomalous.
         anomaly_map: (N, size, size) float32, at the model's working size.
         image: (N, size, size, 3) uint8, what the model looked at.
-        threshold: the verdict's limit on `score`, or None when the model has none yet.
+        threshold: scores above it are called defective; None when the model has none yet.
     """
 
     score: np.ndarray

@@ -57,11 +57,10 @@ def write_predictions(
         table.writeheader()
         for path in map(Path, images):
             try:
-                photo = read_image(path)  # (H, W, 3)
+                found, photo = model.predict(path), read_image(path)  # photo: (H, W, 3)
             except DataError as error:
                 values = (path.name, "", f"{threshold:.6g}", f"unreadable: {error}", "")
             else:
-                found = model.predict(photo)
                 # a.jpg and A.png, or files of two folders, must not share a heat map
                 stem = next(s for s in (path.stem, path.name, f"{len(rows)}_{path.name}") if s.lower() not in names)
                 names.add(stem.lower())

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import mrkd_edu
 from mrkd_edu.cli import app
 from mrkd_edu.data.factory import make_toy
 
@@ -57,6 +58,10 @@ def test_every_command_explains_itself_with_an_example(words: tuple[str, ...]) -
     result = call(*words, "--help")
     assert result.exit_code == 0
     assert f"Example: mrkd-edu {' '.join(words)}" in re.sub(r"\s+", " ", result.output)
+
+
+def test_version() -> None:
+    assert call("--version").output == f"mrkd-edu {mrkd_edu.__version__}\n"
 
 
 def test_train_leaves_a_model_and_names_the_next_command(toy: Path, tmp_path: Path) -> None:
