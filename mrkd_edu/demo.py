@@ -57,7 +57,7 @@ def demo(
         evaluations.append(evaluate(model, folder, progress=progress))
         seconds[variant] = model.settings.history["seconds"]
     facts = {
-        "Training": ", ".join(f"{v} {s:.0f} s" for v, s in seconds.items()) 
+        "Training": ", ".join(f"{v} {s:.0f} s" for v, s in seconds.items())
         + f" for {model.settings.history['steps']} steps of {plan.recipe.batch} images",
         "Image size": f"{plan.size} x {plan.size} pixels",
         "Teacher": plan.backbone,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +46,29 @@ def test_finished_rows_are_kept_and_only_missing_ones_are_computed(toy: Path, tm
     rows = benchmark([toy], tmp_path / "out", plan=PLAN, variants=("rd", "flm"), seeds=(0,), progress=False)
     assert [(r["variant"], r["image_auroc"] == "0.123") for r in rows] == [("rd", True), ("flm", False)]
     assert len(read_results(table)) == 2
+
+
+def test_rows_of_another_recipe_or_other_images_are_computed_anew(toy: Path, tmp_path: Path) -> None:
+    options = {"variants": ("rd",), "seeds": (0,), "progress": False}
+    copy = shutil.copytree(toy, tmp_path / "copy" / toy.name)
+    (first,) = benchmark([copy], tmp_path / "out", plan=PLAN, **options)
+    slower = replace(PLAN, recipe=replace(PLAN.recipe, lr=1e-5))  # as many steps: the row has the same name
+    (second,) = benchmark([copy], tmp_path / "out", plan=slower, **options)
+    assert second["image_auroc"] != first["image_auroc"] or second["leakage"] != first["leakage"]
+    next((copy / "train" / "good").iterdir()).unlink()
+    (third,) = benchmark([copy], tmp_path / "out", plan=slower, **options)
+    assert third["leakage"] != second["leakage"]
+    assert len(read_results(tmp_path / "out" / "results.csv")) == 1
+
+
+def test_bad_data_is_found_before_the_first_training(toy: Path, tmp_path: Path) -> None:
+    untested = tmp_path / "only_good"
+    shutil.copytree(toy / "train" / "good", untested / "good")
+    for image in sorted((untested / "good").iterdir())[4:]:
+        image.unlink()  # with fewer than five, none goes to the test set
+    with pytest.raises(ValueError, match="no test images"):
+        benchmark([toy, untested], tmp_path / "out", plan=PLAN, progress=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_table_of_something_else_is_not_touched(toy: Path, tmp_path: Path) -> None:
