@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.table import Table
 from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import check_test_set, evaluate
+from mrkd_edu.evaluate import COSTS, check_test_set, evaluate
 from mrkd_edu.hardware import pick_device
 from mrkd_edu.model import Variant
 from mrkd_edu.run import Plan, run, run_key, split
@@ -102,21 +103,23 @@ def read_results(path: str | Path) -> dict[tuple[str, ...], Row]:
 
 
 def summary(rows: Iterable[Row]) -> Table:
-    """Means over the seeds, with their standard deviation, as a table to print."""
-    table = Table(title="mean ± standard deviation over seeds", title_justify="left")
-    for name in ("category", "variant", "seeds"):
-        table.add_column(name)
-    for name in MEASURES:
-        table.add_column(name.replace("_", " "), justify="right")
+    """Means over the seeds, with their standard deviation below, as a table that fits into 80 columns."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["category"], row["variant"]), []).append(row)
-    previous = None
+    seeds = sorted({len(members) for members in groups.values()})
+    title = f"mean ± standard deviation over seeds (number of seeds: {', '.join(map(str, seeds))})"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("category", "variant", *MEASURES):
+        header = {"train_seconds": "train\ns", "ms_per_image": "ms per\nimage"}.get(name, name.replace("_", "\n"))
+        table.add_column(header, justify="right" if name in MEASURES else "left", overflow="fold")
+    shown = None
     for (category, variant), members in groups.items():
-        if previous not in (None, category):
+        if shown not in (None, category):
             table.add_section()
-        previous = category
-        table.add_row(category, variant, str(len(members)), *(mean_and_spread(members, m) for m in MEASURES))
+        cells = [mean_and_spread(members, m).replace(" ±", "\n±") for m in MEASURES]
+        table.add_row("" if category == shown else category, variant, *cells)
+        shown = category
     return table
 
 
@@ -125,14 +128,14 @@ def mean_and_spread(rows: Sequence[Row], measure: str) -> str:
 
     Example:
         >>> mean_and_spread([{"aupro": "0.9"}, {"aupro": "0.8"}], "aupro")
-        '0.850 ± 0.071'
+        '0.850 ±0.071'
     """
     values = np.array([float(row[measure]) for row in rows if row[measure]])
-    digits = 3 if measure in MEASURES[:5] else 1
+    digits = 1 if measure in COSTS else 3
     if len(values) == 0:
         return "-"
     mean = f"{values.mean():.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ±{values.std(ddof=1):.{digits}f}"
 
 
 def _text(value: Any) -> str:

@@ -18,6 +18,7 @@ import io
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import matplotlib
@@ -31,6 +32,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.metrics import roc_curve
 
+from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_image
 from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.metrics import pro_curve
@@ -52,6 +54,8 @@ HEAT_SHARE = 0.6  # of the heat in an overlay; the rest is the photograph
 THRESHOLDS_SHOWN = 2.0  # the colour scale ends at this many thresholds
 TIMES = "\N{MULTIPLICATION SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
+
+LARGE_PNG = 150_000  # bytes
 
 _STYLE = {  # readable from the back row: nothing below 11 points
     "font.size": 12,
@@ -76,11 +80,24 @@ _in_our_style = style.context(["default", _STYLE])  # whatever style the user ha
 
 
 class Picture(Figure):
-    """A matplotlib figure that a notebook shows once, as a cell's last value; pyplot does not know it."""
+    """A matplotlib figure that a notebook shows once, as a cell's last value; pyplot does not know it.
 
-    def _repr_png_(self) -> bytes:
+    A chart is kept as PNG, a page of photographs as JPEG, which is several times smaller: notebooks are handed out
+    with their pictures in them.
+    """
+
+    def _repr_png_(self) -> bytes | None:
+        picture = self._as("png")
+        return picture if len(picture) <= LARGE_PNG else None
+
+    def _repr_jpeg_(self) -> bytes | None:
+        if self._repr_png_() is not None:
+            return None
+        return self._as("jpeg", pil_kwargs={"quality": 85})
+
+    def _as(self, kind: str, **options: Any) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=100)
+        self.savefig(buffer, format=kind, dpi=100, **options)
         return buffer.getvalue()
 
 
@@ -215,6 +232,35 @@ def outcome(evaluation: Evaluation, index: int) -> str:
 def outcomes(evaluation: Evaluation) -> Counter[str]:
     """How many test images have which `outcome`."""
     return Counter(outcome(evaluation, index) for index in range(len(evaluation.samples)))
+
+
+@_in_our_style
+def examples(data: AnomalyFolder, size: int = 256) -> Picture:
+    """The first test image of each kind, with the outline of the true defect where it is known.
+
+    Args:
+        data: with test images.
+        size: side of the pictures, pixels.
+
+    Raises:
+        ValueError: the data has no test images.
+    """
+    if not data.test:
+        raise ValueError(f"{data.root} has no test images to show")
+    first = {sample.kind: i for i, sample in reversed(list(enumerate(data.test)))}
+    masks = data.test_masks(size) if data.has_masks else None
+    kinds = sorted(first, key=lambda kind: (kind != "good", kind))
+    columns = min(6, len(kinds))
+    rows = -(-len(kinds) // columns)
+    figure = Picture(figsize=(2.3 * columns, 2.7 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for ax, kind in zip(axes, kinds, strict=False):  # the last row may have places left
+        image = read_image(data.test[first[kind]].path, size)  # (S, S, 3)
+        ax.imshow(image if masks is None or kind == "good" else outline(image, masks[first[kind]]))
+        ax.set_title(kind)
+    return figure
 
 
 @_in_our_style

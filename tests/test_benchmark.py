@@ -88,6 +88,6 @@ def test_the_summary_shows_mean_and_spread_per_variant() -> None:
     common = dict.fromkeys(MEASURES, "0.5") | {"category": "nut", "variant": "rd"}
     rows = [common | {"image_auroc": "0.8"}, common | {"image_auroc": "0.9", "leakage": ""}]
     stream = io.StringIO()
-    Console(file=stream, width=200).print(summary(rows))
-    assert "0.850 ± 0.071" in stream.getvalue()
+    Console(file=stream, width=80).print(summary(rows))
+    assert "0.850" in stream.getvalue() and "±0.071" in stream.getvalue() and "…" not in stream.getvalue()
     assert mean_and_spread(rows, "leakage") == "0.500"  # the empty one is left out, not counted as zero

@@ -205,7 +205,11 @@ def test_pyplot_and_the_users_style_stay_as_they_are(results: list[Evaluation]) 
 
 
 def test_a_notebook_can_show_a_picture(results: list[Evaluation]) -> None:
-    assert plots.roc_curves(results)._repr_png_().startswith(b"\x89PNG")
+    chart, photographs = plots.roc_curves(results), plots.comparison(results, [0])
+    assert chart._repr_png_().startswith(b"\x89PNG") and chart._repr_jpeg_() is None
+    photographs.set_size_inches(12, 12)  # large enough that PNG would be heavy
+    assert photographs._repr_png_() is None
+    assert photographs._repr_jpeg_().startswith(b"\xff\xd8\xff")
 
 
 def test_a_comparison_has_a_column_per_variant_and_one_bar(results: list[Evaluation]) -> None:
