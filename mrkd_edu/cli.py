@@ -208,7 +208,10 @@ def predict(
         table = Table("image", "score", "verdict", title=f"threshold {rows[0]['threshold']}", title_justify="left")
         for row in rows:
             colour = {"normal": "green", "defective": "red"}.get(row["verdict"], "yellow")
-            table.add_row(escape(row["image"]), row["score"], Text(row["verdict"], colour))
+            word, _, why = row["verdict"].partition(": ")
+            table.add_row(escape(row["image"]), row["score"], Text(word, colour))
+            if why:
+                problems.print(f"Unreadable: {why}", markup=False, soft_wrap=True)
         console.print(table)
         say(f"Heat maps and scores.csv: {out}")
         if all(not row["score"] for row in rows):
