@@ -87,11 +87,10 @@ def demo(
         report, evaluations = run_demo(data, out, quick=quick, device=device)
         first = evaluations[0]
         table = Table("variant", title=f"{first.category}: {len(first.samples)} test images", title_justify="left")
-        names = [name for name in MEASURES if name in first.metrics]
-        for name in names:
+        for name in MEASURES:
             table.add_column(name.replace("_", " "), justify="right")
         for e in evaluations:
-            table.add_row(e.variant, *(number(e.metrics[name], 1 if name in COSTS else 3) for name in names))
+            table.add_row(e.variant, *(number(e.metrics[name], 1 if name in COSTS else 3) for name in MEASURES))
         console.print(table)
         say(f"Report: {report.resolve()}")
         if show:

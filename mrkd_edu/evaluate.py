@@ -69,8 +69,11 @@ class Evaluation:
         return verdict(self.scores, self.threshold)
 
 
-def check_test_set(data: AnomalyFolder, size: int) -> None:
+def check_test_set(data: AnomalyFolder, size: int) -> np.ndarray | None:
     """Find out before a long training whether `evaluate` will have what it needs.
+
+    Returns:
+        The ground truth that `evaluate` measures with, (N, size, size) bool, or None where the data has no masks.
 
     Raises:
         ValueError: the data has no test images.
@@ -81,8 +84,7 @@ def check_test_set(data: AnomalyFolder, size: int) -> None:
             f"{data.root} has no test images, only normal ones to learn from: nothing to evaluate. "
             "Add folders of defective images beside good/, or use `mrkd-edu train` and `mrkd-edu predict`."
         )
-    if data.has_masks:
-        data.test_masks(size)
+    return data.test_masks(size) if data.has_masks else None
 
 
 def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Evaluation:
@@ -99,7 +101,7 @@ def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Eval
         ValueError: the data has no test images.
     """
     size = model.settings.size
-    check_test_set(data, size)
+    masks = check_test_set(data, size)  # (N, S, S)
     model.eval()
     images = data.test_images(size)
     model.anomaly_maps(images[:BATCH])  # a first batch is slower than all others: it is not timed
@@ -115,7 +117,6 @@ def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Eval
     stacked = torch.cat(maps)  # (N, S, S)
     joined, scores = stacked.numpy(), image_score(stacked).numpy()  # (N, S, S), (N,)
     labels = data.test_labels
-    masks = data.test_masks(size) if data.has_masks else None  # (N, S, S)
 
     names = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "f1_threshold", "leakage", *COSTS)
     metrics: dict[str, float | None] = dict.fromkeys(names)
