@@ -22,7 +22,6 @@ import mrkd_edu
 from mrkd_edu.cache import cache_folder
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import ImageStack
-from mrkd_edu.distance import image_score
 from mrkd_edu.hardware import Precision, number_format, pick_device
 from mrkd_edu.model import MRKD, ModelError, Variant
 from mrkd_edu.nsa import NSA, preset
@@ -138,8 +137,7 @@ def run(
         resume=resume or out is None,  # the cache's own folder is named by its settings: always the same training
         progress=progress,
     )
-    parts = [images[held_out[i : i + 16]] for i in range(0, len(held_out), 16)]
-    model.calibrate(torch.cat([image_score(model.anomaly_maps(part)).cpu() for part in parts]).numpy())
+    model.calibrate(model.predict([images.paths[i] for i in held_out]).score)
     model.settings.history = {**_facts(history), "plan": _plain(plan), "nsa": _plain(nsa), "category": data.name}
     if folder is not None:
         model.save(folder)
