@@ -1,0 +1,130 @@
+"""The category `fabric`: a plain weave of linen, blue warp and undyed weft, that fills the frame in raking light.
+
+All pictures show the same cloth at other places. What varies is normal: where the picture is taken, a turn of
+a few degrees, stretch and wander of the weave, thick and thin places of the yarns (*slubs*), their tones, the
+fibre fuzz, how softly the cloth lies in waves, and the light.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mrkd_edu.data.factory.fabric_defects import crease, cut, foreign, hole, stain, thread
+from mrkd_edu.data.factory.patterns import blur, grid, soft_noise
+from mrkd_edu.data.factory.scene import Array, Category, Layer, Light
+from mrkd_edu.data.factory.weave import YARNS, Cloth, Weave, Yarns, along_noise, interlace, plain_crimp
+
+WARP = np.array([0.135, 0.190, 0.265], np.float32)  # reflectance, linear
+WEFT = np.array([0.42, 0.395, 0.345], np.float32)
+GROUND = np.array([0.030, 0.029, 0.028], np.float32)  # a black board under the cloth
+
+
+def build(rng: np.random.Generator, n: int) -> Cloth:
+    """A normal scene: the cloth on a black board, on n x n fine pixels."""
+    # Angles in radians: the main lamp stands at the upper left, 26 to 34 degrees high.
+    key = Light(rng.normal(-2.45, 0.16), rng.uniform(0.46, 0.60), rng.uniform(1.35, 1.65), 0.1)
+    fill = Light(key.azimuth + rng.uniform(2.2, 3.8), 0.8, rng.uniform(0.12, 0.24), 0.2)
+    ambient = rng.uniform(0.15, 0.21)
+    fine = rng.spawn(1)[0]  # noise per pixel comes from its own stream, so that n changes nothing else
+
+    pitch = 2 / rng.uniform(33, 36)
+    u, v = _cloth_coordinates(rng, n, pitch)
+    crimp = plain_crimp()
+    weave = Weave(
+        warp=_spin(rng, crimp, WARP, thick=0.43),
+        weft=_spin(rng, -crimp, WEFT, thick=0.46),
+        u=u,
+        v=v,
+        pitch=pitch,
+        base=_waves(rng, n),
+        fibres=_fibres(rng),
+        fuzz=_fuzz(rng, n),
+        grain=1 + np.float32(0.16) * blur(fine.standard_normal((n, n), dtype=np.float32), 0.7),
+        key=key,
+    )
+    layer, over = interlace(weave)
+    x, y = grid(n)
+    face = np.maximum(np.abs(x), np.abs(y)) < 0.7
+    return Cloth((_ground(n), layer), 1, (key, fill), ambient, face, np.zeros_like(face), weave, over)
+
+
+def _cloth_coordinates(rng: np.random.Generator, n: int, pitch: float) -> tuple[Array, Array]:
+    """Where each pixel lies on the cloth, in yarns across warp and weft (n, n) each."""
+    x, y = grid(n)
+    turn, skew = rng.normal(0, 0.035), rng.normal(0, 0.012)
+    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    u = (cos * x + np.float32(sin + skew) * y) / np.float32(pitch)
+    v = (cos * y - sin * x) / np.float32(pitch * rng.uniform(0.98, 1.05))
+    # The weave wanders as a whole, by a quarter of a yarn within some ten yarns.
+    u = u + np.float32(0.24) * soft_noise(rng, n, 3, 2) + np.float32(rng.uniform(-1, 1))
+    v = v + np.float32(0.24) * soft_noise(rng, n, 3, 2) + np.float32(rng.uniform(-1, 1))
+    return u, v
+
+
+def _spin(rng: np.random.Generator, crimp: Array, tint: Array, thick: float) -> Yarns:
+    """A set of yarns as a spinning wheel makes them: none is like the next, and none is even."""
+    each = rng.standard_normal((3, YARNS, 1)).astype(np.float32)
+    slub = along_noise(rng, 9)
+    uneven = 0.05 * each[0] + 0.07 * slub + 0.04 * along_noise(rng, 2) + 0.10 * np.maximum(slub - 1.5, 0)
+    colour = tint * (1 + rng.normal(0, 0.006, 3))
+    return Yarns(
+        side=0.035 * each[1] + 0.04 * along_noise(rng, 6),
+        half=(thick * np.exp(uneven)).astype(np.float32),
+        lift=crimp + 0.02 * along_noise(rng, 4),
+        tone=1 + 0.06 * each[2] + 0.05 * along_noise(rng, 7),
+        tint=colour.astype(np.float32),
+    )
+
+
+def _fibres(rng: np.random.Generator) -> Array:
+    """Noise with long streaks along its rows (128, 1024), standard deviation 1."""
+    noise = cv2.GaussianBlur(rng.standard_normal((128, 1024), dtype=np.float32), (0, 0), sigmaX=4, sigmaY=0.6)
+    return noise / noise.std()
+
+
+def _waves(rng: np.random.Generator, n: int) -> Array:
+    """How the cloth lies: not quite flat, with one or two soft folds (n, n)."""
+    x, y = grid(n)
+    base = np.float32(0.035) * soft_noise(rng, n, 2, 2) + np.float32(0.0016) * soft_noise(rng, n, 9, 2)
+    for _ in range(2):
+        angle, place, wide = rng.uniform(0, np.pi), rng.uniform(-1, 1), rng.uniform(0.18, 0.4)
+        d = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)) - np.float32(place)
+        base += np.float32(rng.uniform(0, 0.18) * wide) * np.exp(-((d / np.float32(wide)) ** 2))
+    return base
+
+
+def _fuzz(rng: np.random.Generator, n: int) -> Array:
+    """Short fibres that stand out of the yarns and catch the light, 0..1 (n, n)."""
+    canvas = np.zeros((n, n), np.uint8)
+    count = 420
+    start, heading = rng.uniform(-1.05, 1.05, (count, 2)), rng.uniform(0, 2 * np.pi, count)
+    length, bend, bright = rng.gamma(2, 0.022, count), rng.normal(0, 1.6, count), rng.uniform(40, 230, count)
+    t = np.linspace(0, 1, 8)
+    for p, h, long, b, shine in zip(start, heading, length, bend, bright, strict=True):
+        way = np.cumsum(np.stack([np.cos(h + b * t), np.sin(h + b * t)], axis=1), axis=0) * long / len(t)
+        points = ((p + way + 1) * n / 2 * 16).astype(np.int32)
+        cv2.polylines(canvas, [points], False, int(shine), 1, cv2.LINE_AA, shift=4)
+    return np.float32(min(1, n / 512) / 255) * canvas
+
+
+def _ground(n: int) -> Layer:
+    """The black board under the cloth."""
+    one, none = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
+    return Layer(
+        height=none,
+        colour=np.broadcast_to(GROUND[:, None, None], (3, n, n)),
+        cover=one,
+        light=0.6 * one,
+        metal=none,
+        rough=one,
+        along=one,
+        groove=np.stack([one, none]),
+    )
+
+
+FABRIC = Category(
+    name="fabric",
+    build=build,
+    defects={"crease": crease, "cut": cut, "foreign": foreign, "hole": hole, "stain": stain, "thread": thread},
+)

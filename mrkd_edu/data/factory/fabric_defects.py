@@ -1,0 +1,214 @@
+"""What can go wrong with a woven cloth: crease, cut, foreign, hole, stain and thread.
+
+The kinds of the category `fabric`, made under the same rules as those in defects.py. Where yarns break, go
+missing or move, the charts of the weave are changed and the cloth is woven again; what came out differently
+is the region.
+
+    crease    the ridge that a sharp fold left
+    cut       the slit, the severed ends and the yarns around it that moved
+    foreign   the thread where it is seen, and its shadow
+    hole      the broken yarns and those around that came loose
+    stain     where the liquid went
+    thread    the yarn that is missing or floats, and its neighbours where they moved
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from mrkd_edu.data.factory.patterns import blob, distance_to_curve, grid, pick, smoothstep, soft_noise, stroke
+from mrkd_edu.data.factory.scene import Array, Layer, Scene
+from mrkd_edu.data.factory.weave import CRIMP, YARNS, Cloth, Weave, Yarns, interlace, places
+
+# Dyes of foreign threads, and the share of light that passes a dried liquid, linear.
+DYES = np.array([[0.45, 0.04, 0.035], [0.02, 0.02, 0.022], [0.42, 0.26, 0.03], [0.03, 0.16, 0.06]], np.float32)
+LIQUIDS = np.array([[0.52, 0.40, 0.27], [0.55, 0.50, 0.42], [0.46, 0.47, 0.50]], np.float32)  # tea, oil, dirty water
+
+
+def hole(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
+    """Worn through or torn: some yarns of both sets are broken, their ends frayed, and the board shows."""
+    cloth = _cloth(scene)
+    u, v = _somewhere(cloth, rng)
+    radius, stretch = rng.uniform(1.8, 2.9) * (0.55 + 0.45 * strength), rng.uniform(0.75, 1.3)
+
+    def away(a: Array, b: Array) -> Array:
+        return np.hypot((a - u) * stretch, (b - v) / stretch) / radius
+
+    return _sever(cloth, away, strength, rng)
+
+
+def cut(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
+    """A blade went through: a straight slit, wide open in its middle."""
+    cloth = _cloth(scene)
+    u, v = _somewhere(cloth, rng)
+    angle, half = rng.uniform(0, np.pi), rng.uniform(4.0, 6.5) * (0.5 + 0.5 * strength)
+    cos, sin, wide = np.cos(angle), np.sin(angle), 0.35 + 0.35 * strength
+
+    def away(a: Array, b: Array) -> Array:
+        along, across = (a - u) * cos + (b - v) * sin, (b - v) * cos - (a - u) * sin
+        return np.sqrt((along / half) ** 2 + (across / wide) ** 2)
+
+    return _sever(cloth, away, strength, rng)
+
+
+def _sever(
+    cloth: Cloth, away: Callable[[Array, Array], Array], strength: float, rng: np.random.Generator
+) -> tuple[Scene, Array]:
+    """Break the yarns where `away(u, v)` is below 1: it measures how far from the middle a place is."""
+    yarn, along = places()
+    broken = []
+    for yarns, d in ((cloth.weave.warp, away(yarn, along)), (cloth.weave.weft, away(along, yarn))):
+        ragged, swing, curl = rng.standard_normal((3, YARNS, 1)).astype(np.float32)
+        d = d + np.float32(0.16) * ragged  # no two yarns break at the same place
+        gone = smoothstep(1.12, 0.88, d) * np.float32(min(1, 1.3 * strength))
+        end = np.exp(-(((d - 1.1) / 0.3) ** 2)) * np.float32(strength)  # loose ends stand up and swing aside
+        broken.append(
+            replace(
+                yarns,
+                half=yarns.half * (1 - gone),
+                side=yarns.side + 0.14 * swing * end,
+                lift=yarns.lift + 0.10 * (curl + 0.5) * end,
+            )
+        )
+    return _rewoven(cloth, replace(cloth.weave, warp=broken[0], weft=broken[1]))
+
+
+def thread(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
+    """One yarn is missing over a stretch, or it missed its crossings there and floats on the cloth, thick."""
+    cloth = _cloth(scene)
+    middle = _somewhere(cloth, rng)
+    set_, missing = int(rng.integers(2)), rng.random() < 0.5
+    half = rng.uniform(4.5, 8.5) * (0.55 + 0.45 * strength)
+
+    number, centre = round(middle[set_]), middle[1 - set_]
+    yarn, along = places()
+    amount = np.float32(strength) * smoothstep(half, half - 1.5, np.abs(along - centre)) * (yarn == number)
+    yarns: Yarns = cloth.weave.weft if set_ else cloth.weave.warp
+    if missing:
+        changed = replace(yarns, half=yarns.half * (1 - amount))
+    else:
+        lifted = CRIMP * np.float32(1.25) - yarns.lift
+        changed = replace(yarns, lift=yarns.lift + amount * np.maximum(lifted, 0), half=yarns.half + 0.04 * amount)
+    # Its neighbours close the gap, or are pushed apart.
+    across, run = (cloth.weave.v, cloth.weave.u) if set_ else (cloth.weave.u, cloth.weave.v)
+    d = across - np.float32(number)
+    give = np.float32((-0.30 if missing else 0.42) * strength) * smoothstep(half, half - 2.5, np.abs(run - centre))
+    moved = across - give * d * np.exp(-np.abs(d * d * d) / np.float32(5))
+    if set_:
+        return _rewoven(cloth, replace(cloth.weave, weft=changed, v=moved))
+    return _rewoven(cloth, replace(cloth.weave, warp=changed, u=moved))
+
+
+def stain(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
+    """Liquid soaked in: it crept farther along some yarns than along others, and dried darkest at its border."""
+    cloth = _cloth(scene)
+    product, weave = cloth.layers[1], cloth.weave
+    n = len(product.height)
+    middle, radius = pick(rng, cloth.face), rng.uniform(0.15, 0.26) * (0.7 + 0.3 * strength)
+    inside = blob(rng, n, middle, radius, 0.15, cells=5)
+    pass_ = LIQUIDS[int(rng.integers(len(LIQUIDS)))]
+    creep = 1 + np.float32(0.07) * rng.standard_normal((2, YARNS)).astype(np.float32)
+    uneven = soft_noise(rng, n, 9, 3)
+
+    warp, weft = (creep[k][np.clip(np.rint(c).astype(int) + YARNS // 2, 0, YARNS - 1)] for k, c in ((0, weave.u), (1, weave.v)))
+    inside = 1 - (1 - inside) * (warp * cloth.over + weft * (1 - cloth.over))
+    rim = smoothstep(0.20, 0.06, inside)
+    alpha = smoothstep(0.0, 0.05, inside) * np.clip(0.55 + 0.45 * rim + 0.06 * uneven, 0, 1)
+    region = alpha > 0.05
+    alpha = np.where(region, alpha, 0).astype(np.float32) * np.float32(strength)
+    film = 1 - alpha * (1 - pass_[:, None, None])
+    return replace(cloth, layers=(cloth.layers[0], replace(product, colour=product.colour * film))), region
+
+
+def crease(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
+    """The cloth was folded sharply and laid flat again: a ridge remains, nearly straight."""
+    cloth = _cloth(scene)
+    product = cloth.layers[1]
+    x, y = grid(len(product.height))
+    cx, cy = pick(rng, cloth.face)
+    angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.15, 0.15)
+    half, wide = rng.uniform(0.4, 0.7) * (0.6 + 0.4 * strength), rng.uniform(0.045, 0.07)
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    along, across = (x - cx) * cos + (y - cy) * sin, (y - cy) * cos - (x - cx) * sin
+    d = (across + np.float32(bend) * along * along) / np.float32(wide)
+    ends = smoothstep(1, 0.6, np.abs(along) / np.float32(half))
+    side = np.clip(1 - np.sqrt(d * d + np.float32(0.02)), 0, 1)  # a crest with a narrow round top
+    ridge = side * side * ends
+    region = ridge > 0.01
+    ridge = np.where(region, ridge, 0)
+    height = product.height + np.float32(0.42 * wide * strength) * ridge
+    return replace(cloth, layers=(cloth.layers[0], replace(product, height=height))), region
+
+
+def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
+    """A dyed thread lies on the cloth; here and there it dives under a yarn."""
+    cloth = _cloth(scene)
+    product, pitch = cloth.layers[1], cloth.weave.pitch
+    n = len(product.height)
+    points = stroke(rng, pick(rng, cloth.face), rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.8))
+    tint, thick = DYES[int(rng.integers(len(DYES)))], rng.uniform(0.20, 0.28) * pitch
+    dive_at, dives = rng.uniform(0, 6), rng.uniform(14, 24)
+
+    width, opaque = thick * (0.5 + 0.5 * strength), np.float32(min(1, 2 * strength))
+    x, y, z = cloth.lights[0].direction
+    drop = 0.5 * pitch
+    distance, position = distance_to_curve(points, n, 2 * width)
+    d = np.minimum(distance / np.float32(width), 2)
+    part = smoothstep(0, 0.06, 0.5 * (0.45 + 0.55 * strength) - np.abs(position - 0.5))  # a weak one is shorter
+    level = pitch * (0.34 + 0.24 * np.sin(dives * position + dive_at))  # of its middle line, above the cloth's own
+    top = level + width * np.sqrt(np.clip(1 - d * d, 0, 1)) + cloth.weave.base
+    above = np.clip((top - product.height) / np.float32(0.1 * pitch) + 0.5, 0, 1)
+    edge = np.float32(2 / n / width)  # one fine pixel, for a smooth outline
+    cover = np.clip((1 - d) / edge + 0.5, 0, 1) * above * (part > 0.5) * opaque
+
+    below, where = distance_to_curve(points - np.array([x, y]) * drop / z, n, 2.2 * width)
+    reached = np.isfinite(below) & (np.abs(where - 0.5) < 0.5 * (0.45 + 0.55 * strength))
+    dark = np.float32(0.55) * opaque * smoothstep(2.2, 0.5, np.where(reached, below / np.float32(width), 2.2))
+    dark = np.where(dark > 0.02, dark, 0)
+    twist = cv2.blur(rng.spawn(1)[0].standard_normal((n, n), dtype=np.float32), (2, 2))
+    one, none = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
+    fibre = Layer(
+        height=top,
+        colour=np.clip(tint[:, None, None] * (1 + 0.2 * twist), 0, 1),
+        cover=cover,
+        light=one,
+        metal=none,
+        rough=one,
+        along=one,
+        groove=np.stack([one, none]),
+    )
+    shaded = tuple(replace(layer, light=layer.light * (1 - dark)) for layer in cloth.layers)
+    return replace(cloth, layers=(*shaded, fibre)), (cover > 0) | (dark > 0)
+
+
+def _cloth(scene: Scene) -> Cloth:
+    """The scene as a cloth; other scenes have no yarns to break."""
+    if not isinstance(scene, Cloth):
+        raise TypeError("this defect needs a woven cloth.")
+    return scene
+
+
+def _somewhere(cloth: Cloth, rng: np.random.Generator) -> tuple[float, float]:
+    """A random place on the cloth, in its own coordinates u, v."""
+    x, y = pick(rng, cloth.face)
+    n = len(cloth.face)
+    row, column = int((y + 1) * n / 2), int((x + 1) * n / 2)
+    return float(cloth.weave.u[row, column]), float(cloth.weave.v[row, column])
+
+
+def _rewoven(cloth: Cloth, weave: Weave) -> tuple[Scene, Array]:
+    """The scene with this weave, and the region where that is seen; elsewhere nothing changes, to the last bit."""
+    old, (new, over) = cloth.layers[1], interlace(weave)
+    seen = np.abs(new.height - old.height) > 0.02 * weave.pitch
+    seen |= (np.abs(new.light - old.light) > 0.02) | (np.abs(new.cover - old.cover) > 0.02)
+    seen |= (np.abs(new.colour - old.colour) > 0.01).any(axis=0)
+    gap = 2 * round(0.12 * weave.pitch * len(seen) / 2) + 1  # pixels; specks and slits thinner than this are filled
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap))
+    region = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0
+    mixed = {name: np.where(region, value, getattr(old, name)) for name, value in vars(new).items()}
+    layers = (cloth.layers[0], Layer(**mixed))
+    return replace(cloth, layers=layers, weave=weave, over=np.where(region, over, cloth.over)), region
