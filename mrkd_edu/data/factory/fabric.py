@@ -12,12 +12,12 @@ import numpy as np
 
 from mrkd_edu.data.factory.fabric_defects import crease, cut, foreign, hole, stain, thread
 from mrkd_edu.data.factory.patterns import blur, grid, soft_noise
-from mrkd_edu.data.factory.scene import Array, Category, Layer, Light
-from mrkd_edu.data.factory.weave import YARNS, Cloth, Weave, Yarns, along_noise, interlace, plain_crimp
+from mrkd_edu.data.factory.scene import Array, Category, Light
+from mrkd_edu.data.factory.weave import YARNS, Cloth, Weave, Yarns, along_noise, draw_fibres, interlace, matte, plain_crimp
 
 WARP = np.array([0.135, 0.190, 0.265], np.float32)  # reflectance, linear
 WEFT = np.array([0.42, 0.395, 0.345], np.float32)
-GROUND = np.array([0.030, 0.029, 0.028], np.float32)  # a black board under the cloth
+GROUND = np.array([0.018, 0.0175, 0.017], np.float32)  # a black board under the cloth
 
 
 def build(rng: np.random.Generator, n: int) -> Cloth:
@@ -31,6 +31,7 @@ def build(rng: np.random.Generator, n: int) -> Cloth:
     pitch = 2 / rng.uniform(33, 36)
     u, v = _cloth_coordinates(rng, n, pitch)
     crimp = plain_crimp()
+    chaff = _fuzz(rng, n, int(rng.integers(4, 16)), 0.02, 0.4)  # bits of the flax plant's stem
     weave = Weave(
         warp=_spin(rng, crimp, WARP, thick=0.43),
         weft=_spin(rng, -crimp, WEFT, thick=0.46),
@@ -39,14 +40,15 @@ def build(rng: np.random.Generator, n: int) -> Cloth:
         pitch=pitch,
         base=_waves(rng, n),
         fibres=_fibres(rng),
-        fuzz=_fuzz(rng, n),
-        grain=1 + np.float32(0.16) * blur(fine.standard_normal((n, n), dtype=np.float32), 0.7),
+        fuzz=_fuzz(rng, n, 600, 0.045, 1.6),
+        grain=(1 + 0.16 * blur(fine.standard_normal((n, n), dtype=np.float32), 0.7)) * (1 - 0.5 * chaff),
         key=key,
     )
     layer, over = interlace(weave)
     x, y = grid(n)
+    board = matte(np.zeros_like(x), np.broadcast_to(GROUND[:, None, None], (3, n, n)))
     face = np.maximum(np.abs(x), np.abs(y)) < 0.7
-    return Cloth((_ground(n), layer), 1, (key, fill), ambient, face, np.zeros_like(face), weave, over)
+    return Cloth((board, layer), 1, (key, fill), ambient, face, np.zeros_like(face), weave, over)
 
 
 def _cloth_coordinates(rng: np.random.Generator, n: int, pitch: float) -> tuple[Array, Array]:
@@ -66,14 +68,13 @@ def _spin(rng: np.random.Generator, crimp: Array, tint: Array, thick: float) -> 
     """A set of yarns as a spinning wheel makes them: none is like the next, and none is even."""
     each = rng.standard_normal((3, YARNS, 1)).astype(np.float32)
     slub = along_noise(rng, 9)
-    uneven = 0.05 * each[0] + 0.07 * slub + 0.04 * along_noise(rng, 2) + 0.10 * np.maximum(slub - 1.5, 0)
-    colour = tint * (1 + rng.normal(0, 0.006, 3))
+    uneven = 0.06 * each[0] + 0.07 * slub + 0.05 * along_noise(rng, 2) + 0.16 * np.maximum(slub - 1.4, 0)
     return Yarns(
         side=0.035 * each[1] + 0.04 * along_noise(rng, 6),
         half=(thick * np.exp(uneven)).astype(np.float32),
         lift=crimp + 0.02 * along_noise(rng, 4),
         tone=1 + 0.06 * each[2] + 0.05 * along_noise(rng, 7),
-        tint=colour.astype(np.float32),
+        tint=tint,
     )
 
 
@@ -94,33 +95,11 @@ def _waves(rng: np.random.Generator, n: int) -> Array:
     return base
 
 
-def _fuzz(rng: np.random.Generator, n: int) -> Array:
-    """Short fibres that stand out of the yarns and catch the light, 0..1 (n, n)."""
-    canvas = np.zeros((n, n), np.uint8)
-    count = 420
+def _fuzz(rng: np.random.Generator, n: int, count: int, size: float, bend: float) -> Array:
+    """Fibres of about `size` that lie anywhere on the cloth, 0..1 (n, n)."""
     start, heading = rng.uniform(-1.05, 1.05, (count, 2)), rng.uniform(0, 2 * np.pi, count)
-    length, bend, bright = rng.gamma(2, 0.022, count), rng.normal(0, 1.6, count), rng.uniform(40, 230, count)
-    t = np.linspace(0, 1, 8)
-    for p, h, long, b, shine in zip(start, heading, length, bend, bright, strict=True):
-        way = np.cumsum(np.stack([np.cos(h + b * t), np.sin(h + b * t)], axis=1), axis=0) * long / len(t)
-        points = ((p + way + 1) * n / 2 * 16).astype(np.int32)
-        cv2.polylines(canvas, [points], False, int(shine), 1, cv2.LINE_AA, shift=4)
-    return np.float32(min(1, n / 512) / 255) * canvas
-
-
-def _ground(n: int) -> Layer:
-    """The black board under the cloth."""
-    one, none = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
-    return Layer(
-        height=none,
-        colour=np.broadcast_to(GROUND[:, None, None], (3, n, n)),
-        cover=one,
-        light=0.6 * one,
-        metal=none,
-        rough=one,
-        along=one,
-        groove=np.stack([one, none]),
-    )
+    length, turn = size * rng.gamma(2, 0.5, count), rng.normal(0, bend, count)
+    return draw_fibres(n, start, heading, length, turn, rng.uniform(0.15, 1, count))
 
 
 FABRIC = Category(

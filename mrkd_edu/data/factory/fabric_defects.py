@@ -14,75 +14,79 @@ is the region.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from mrkd_edu.data.factory.patterns import blob, distance_to_curve, grid, pick, smoothstep, soft_noise, stroke
+from mrkd_edu.data.factory.patterns import blob, blur, distance_to_curve, grid, pick, smoothstep, soft_noise, stroke
 from mrkd_edu.data.factory.scene import Array, Layer, Scene
-from mrkd_edu.data.factory.weave import CRIMP, YARNS, Cloth, Weave, Yarns, interlace, places
+from mrkd_edu.data.factory.weave import CRIMP, YARNS, Cloth, Weave, Yarns, draw_fibres, interlace, matte, places
 
 # Dyes of foreign threads, and the share of light that passes a dried liquid, linear.
 DYES = np.array([[0.45, 0.04, 0.035], [0.02, 0.02, 0.022], [0.42, 0.26, 0.03], [0.03, 0.16, 0.06]], np.float32)
-LIQUIDS = np.array([[0.52, 0.40, 0.27], [0.55, 0.50, 0.42], [0.46, 0.47, 0.50]], np.float32)  # tea, oil, dirty water
+LIQUIDS = np.array([[0.42, 0.28, 0.15], [0.46, 0.40, 0.30], [0.40, 0.40, 0.42]], np.float32)  # tea, oil, dirty water
 
 
 def hole(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """Worn through or torn: some yarns of both sets are broken, their ends frayed, and the board shows."""
-    cloth = _cloth(scene)
-    u, v = _somewhere(cloth, rng)
-    radius, stretch = rng.uniform(1.8, 2.9) * (0.55 + 0.45 * strength), rng.uniform(0.75, 1.3)
-
-    def away(a: Array, b: Array) -> Array:
-        return np.hypot((a - u) * stretch, (b - v) / stretch) / radius
-
-    return _sever(cloth, away, strength, rng)
+    radius, stretch = rng.uniform(2.2, 3.4), rng.uniform(0.75, 1.3)
+    grown = radius * (0.5 + 0.5 * strength)
+    return _sever(_cloth(scene), (grown * stretch, grown / stretch), strength, rng)
 
 
 def cut(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """A blade went through: a straight slit, wide open in its middle."""
-    cloth = _cloth(scene)
-    u, v = _somewhere(cloth, rng)
-    angle, half = rng.uniform(0, np.pi), rng.uniform(4.0, 6.5) * (0.5 + 0.5 * strength)
-    cos, sin, wide = np.cos(angle), np.sin(angle), 0.35 + 0.35 * strength
-
-    def away(a: Array, b: Array) -> Array:
-        along, across = (a - u) * cos + (b - v) * sin, (b - v) * cos - (a - u) * sin
-        return np.sqrt((along / half) ** 2 + (across / wide) ** 2)
-
-    return _sever(cloth, away, strength, rng)
+    half = rng.uniform(4.5, 7.0)
+    return _sever(_cloth(scene), (half * (0.5 + 0.5 * strength), 0.45 + 0.40 * strength), strength, rng)
 
 
 def _sever(
-    cloth: Cloth, away: Callable[[Array, Array], Array], strength: float, rng: np.random.Generator
+    cloth: Cloth, axes: tuple[float, float], strength: float, rng: np.random.Generator
 ) -> tuple[Scene, Array]:
-    """Break the yarns where `away(u, v)` is below 1: it measures how far from the middle a place is."""
+    """Break the yarns within an ellipse with these half axes, in pitches, and fray their ends."""
+    weave, n = cloth.weave, len(cloth.face)
+    (x, y), (u, v) = _somewhere(cloth, rng)
+    turn = rng.uniform(0, np.pi)
+    cos, sin = np.cos(turn), np.sin(turn)
+
+    def away(a: Array, b: Array) -> Array:  # 0 in the middle, 1 on the ellipse
+        along, across = (a - u) * cos + (b - v) * sin, (b - v) * cos - (a - u) * sin
+        return np.hypot(along / axes[0], across / axes[1])
+
     yarn, along = places()
     broken = []
-    for yarns, d in ((cloth.weave.warp, away(yarn, along)), (cloth.weave.weft, away(along, yarn))):
+    for yarns, d in ((weave.warp, away(yarn, along)), (weave.weft, away(along, yarn))):
         ragged, swing, curl = rng.standard_normal((3, YARNS, 1)).astype(np.float32)
-        d = d + np.float32(0.16) * ragged  # no two yarns break at the same place
-        gone = smoothstep(1.12, 0.88, d) * np.float32(min(1, 1.3 * strength))
-        end = np.exp(-(((d - 1.1) / 0.3) ** 2)) * np.float32(strength)  # loose ends stand up and swing aside
-        broken.append(
-            replace(
-                yarns,
-                half=yarns.half * (1 - gone),
-                side=yarns.side + 0.14 * swing * end,
-                lift=yarns.lift + 0.10 * (curl + 0.5) * end,
-            )
-        )
-    return _rewoven(cloth, replace(cloth.weave, warp=broken[0], weft=broken[1]))
+        d = d + 0.16 * ragged  # no two yarns break at the same place
+        gone = smoothstep(1.15, 0.80, d) * min(1, 0.1 + 1.1 * strength) * min(1, 10 * strength)
+        end = np.exp(-(((d - 1.0) / 0.25) ** 2)) * strength  # loose ends stand up and swing aside
+        half, side = yarns.half * (1 - gone), yarns.side + 0.14 * swing * end
+        broken.append(replace(yarns, half=half, side=side, lift=yarns.lift + 0.10 * (curl + 0.5) * end))
+    result, region = _rewoven(cloth, replace(weave, warp=broken[0], weft=broken[1]))
+
+    # Single fibres stick out of the broken ends into the gap.
+    around = rng.uniform(0, 2 * np.pi, 70)
+    rim = 1.12 * np.stack([axes[0] * np.cos(around), axes[1] * np.sin(around)], axis=1)
+    inward = np.arctan2(-rim[:, 1], -0.4 * rim[:, 0]) + turn + rng.normal(0, 0.5, 70)
+    start = np.array([x, y]) + weave.pitch * rim @ np.array([[cos, sin], [-sin, cos]])
+    length = weave.pitch * strength * (0.4 + 1.1 * rng.random(70)) * min(1.6, 0.8 * axes[1] + 0.4)
+    fibres = draw_fibres(n, start, inward, length, rng.normal(0, 1.2, 70), strength * rng.uniform(0.2, 0.9, 70))
+    tint = (0.5 * (weave.warp.tint + weave.weft.tint))[:, None, None]
+    loose = replace(
+        matte(weave.base, np.broadcast_to(tint, (3, n, n))),
+        cover=fibres,
+        light=np.full((n, n), 0.8),
+    )
+    return replace(result, layers=(*result.layers, loose)), region | (fibres > 0)
 
 
 def thread(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """One yarn is missing over a stretch, or it missed its crossings there and floats on the cloth, thick."""
     cloth = _cloth(scene)
-    middle = _somewhere(cloth, rng)
+    _, middle = _somewhere(cloth, rng)
     set_, missing = int(rng.integers(2)), rng.random() < 0.5
-    half = rng.uniform(4.5, 8.5) * (0.55 + 0.45 * strength)
+    half = rng.uniform(5.0, 9.0) * (0.55 + 0.45 * strength)
 
     number, centre = round(middle[set_]), middle[1 - set_]
     yarn, along = places()
@@ -92,12 +96,12 @@ def thread(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
         changed = replace(yarns, half=yarns.half * (1 - amount))
     else:
         lifted = CRIMP * np.float32(1.25) - yarns.lift
-        changed = replace(yarns, lift=yarns.lift + amount * np.maximum(lifted, 0), half=yarns.half + 0.04 * amount)
+        changed = replace(yarns, lift=yarns.lift + amount * np.maximum(lifted, 0), half=yarns.half + 0.06 * amount)
     # Its neighbours close the gap, or are pushed apart.
     across, run = (cloth.weave.v, cloth.weave.u) if set_ else (cloth.weave.u, cloth.weave.v)
     d = across - np.float32(number)
-    give = np.float32((-0.30 if missing else 0.42) * strength) * smoothstep(half, half - 2.5, np.abs(run - centre))
-    moved = across - give * d * np.exp(-np.abs(d * d * d) / np.float32(5))
+    give = np.float32((-0.12 if missing else 0.50) * strength) * smoothstep(half, half - 2.5, np.abs(run - centre))
+    moved = across - give * d * np.exp(-np.abs(d * d * d) / np.float32(2.5))
     if set_:
         return _rewoven(cloth, replace(cloth.weave, weft=changed, v=moved))
     return _rewoven(cloth, replace(cloth.weave, warp=changed, u=moved))
@@ -108,7 +112,7 @@ def stain(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     cloth = _cloth(scene)
     product, weave = cloth.layers[1], cloth.weave
     n = len(product.height)
-    middle, radius = pick(rng, cloth.face), rng.uniform(0.15, 0.26) * (0.7 + 0.3 * strength)
+    middle, radius = pick(rng, cloth.face), rng.uniform(0.17, 0.28) * (0.7 + 0.3 * strength)
     inside = blob(rng, n, middle, radius, 0.15, cells=5)
     pass_ = LIQUIDS[int(rng.integers(len(LIQUIDS)))]
     creep = 1 + np.float32(0.07) * rng.standard_normal((2, YARNS)).astype(np.float32)
@@ -131,7 +135,7 @@ def crease(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     x, y = grid(len(product.height))
     cx, cy = pick(rng, cloth.face)
     angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.15, 0.15)
-    half, wide = rng.uniform(0.4, 0.7) * (0.6 + 0.4 * strength), rng.uniform(0.045, 0.07)
+    half, wide = rng.uniform(0.4, 0.7) * (0.6 + 0.4 * strength), rng.uniform(0.08, 0.11)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     along, across = (x - cx) * cos + (y - cy) * sin, (y - cy) * cos - (x - cx) * sin
     d = (across + np.float32(bend) * along * along) / np.float32(wide)
@@ -140,8 +144,10 @@ def crease(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     ridge = side * side * ends
     region = ridge > 0.01
     ridge = np.where(region, ridge, 0)
-    height = product.height + np.float32(0.42 * wide * strength) * ridge
-    return replace(cloth, layers=(cloth.layers[0], replace(product, height=height))), region
+    height = product.height + np.float32(0.8 * wide * strength) * ridge
+    worn = 1 + np.float32(0.5 * strength) * ridge * ridge * ridge  # fibres on the crest are rubbed bare
+    colour = np.clip(product.colour * worn, 0, 1)
+    return replace(cloth, layers=(cloth.layers[0], replace(product, height=height, colour=colour))), region
 
 
 def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
@@ -149,7 +155,8 @@ def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sc
     cloth = _cloth(scene)
     product, pitch = cloth.layers[1], cloth.weave.pitch
     n = len(product.height)
-    points = stroke(rng, pick(rng, cloth.face), rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.8))
+    middle, long = pick(rng, cloth.face), rng.uniform(0.5, 0.9)
+    points = stroke(rng, middle, long, rng.uniform(0.6, 1.8))
     tint, thick = DYES[int(rng.integers(len(DYES)))], rng.uniform(0.20, 0.28) * pitch
     dive_at, dives = rng.uniform(0, 6), rng.uniform(14, 24)
 
@@ -169,20 +176,22 @@ def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sc
     reached = np.isfinite(below) & (np.abs(where - 0.5) < 0.5 * (0.45 + 0.55 * strength))
     dark = np.float32(0.55) * opaque * smoothstep(2.2, 0.5, np.where(reached, below / np.float32(width), 2.2))
     dark = np.where(dark > 0.02, dark, 0)
-    twist = cv2.blur(rng.spawn(1)[0].standard_normal((n, n), dtype=np.float32), (2, 2))
-    one, none = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
-    fibre = Layer(
-        height=top,
-        colour=np.clip(tint[:, None, None] * (1 + 0.2 * twist), 0, 1),
-        cover=cover,
-        light=one,
-        metal=none,
-        rough=one,
-        along=one,
-        groove=np.stack([one, none]),
-    )
+    grey = blur(rng.spawn(1)[0].standard_normal((n, n), dtype=np.float32), 0.7)
+    plies = np.sin(position * np.float32(long / (0.10 * pitch)) + 2.2 * _signed(points, position, n) / width)
+    tone = 1 + 0.35 * grey + 0.25 * plies
+    fibre = replace(matte(top + 0.12 * width * plies, np.clip(tint[:, None, None] * tone, 0, 1)), cover=cover)
     shaded = tuple(replace(layer, light=layer.light * (1 - dark)) for layer in cloth.layers)
     return replace(cloth, layers=(*shaded, fibre)), (cover > 0) | (dark > 0)
+
+
+def _signed(points: Array, position: Array, n: int) -> Array:
+    """Distance of every pixel to the nearest point of a curve, below 0 on its left (n, n)."""
+    x, y = grid(n)
+    step = np.gradient(points, axis=0)
+    step /= np.linalg.norm(step, axis=1, keepdims=True)
+    index = np.rint(position * (len(points) - 1)).astype(int)
+    px, py, sx, sy = (c.astype(np.float32)[index] for c in (*points.T, *step.T))
+    return (y - py) * sx - (x - px) * sy
 
 
 def _cloth(scene: Scene) -> Cloth:
@@ -192,12 +201,12 @@ def _cloth(scene: Scene) -> Cloth:
     return scene
 
 
-def _somewhere(cloth: Cloth, rng: np.random.Generator) -> tuple[float, float]:
-    """A random place on the cloth, in its own coordinates u, v."""
+def _somewhere(cloth: Cloth, rng: np.random.Generator) -> tuple[tuple[float, float], tuple[float, float]]:
+    """A random place on the cloth: x, y and the cloth's own u, v."""
     x, y = pick(rng, cloth.face)
     n = len(cloth.face)
     row, column = int((y + 1) * n / 2), int((x + 1) * n / 2)
-    return float(cloth.weave.u[row, column]), float(cloth.weave.v[row, column])
+    return (x, y), (float(cloth.weave.u[row, column]), float(cloth.weave.v[row, column]))
 
 
 def _rewoven(cloth: Cloth, weave: Weave) -> tuple[Scene, Array]:
@@ -206,7 +215,7 @@ def _rewoven(cloth: Cloth, weave: Weave) -> tuple[Scene, Array]:
     seen = np.abs(new.height - old.height) > 0.02 * weave.pitch
     seen |= (np.abs(new.light - old.light) > 0.02) | (np.abs(new.cover - old.cover) > 0.02)
     seen |= (np.abs(new.colour - old.colour) > 0.01).any(axis=0)
-    gap = 2 * round(0.12 * weave.pitch * len(seen) / 2) + 1  # pixels; specks and slits thinner than this are filled
+    gap = 2 * round(0.3 * weave.pitch * len(seen) / 2) + 1  # pixels; specks and slits thinner than this are filled
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap))
     region = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0
     mixed = {name: np.where(region, value, getattr(old, name)) for name, value in vars(new).items()}

@@ -11,7 +11,7 @@ covers it there is a pore. A defect changes charts or coordinates and has the cl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -128,18 +128,32 @@ def interlace(weave: Weave) -> tuple[Layer, Array]:
     # Deep places see less of the sky, and a yarn in raking light shades what lies behind it.
     hollow = smoothstep(np.float32(-0.30), np.float32(0.22), height)
     light = (np.float32(0.5) + np.float32(0.5) * hollow) * (1 - np.float32(0.6) * yarn_shadow(height, weave))
-    one, none = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
-    layer = Layer(
-        height=np.float32(weave.pitch) * height + weave.base,
-        colour=np.clip(colour, 0, 1),
-        cover=cover,
-        light=light,
-        metal=none,
-        rough=one,
-        along=one,
-        groove=np.stack([one, none]),
-    )
+    height = np.float32(weave.pitch) * height + weave.base
+    layer = replace(matte(height, np.clip(colour, 0, 1)), cover=cover, light=light)
     return layer, over
+
+
+def matte(height: Array, colour: Array) -> Layer:
+    """A layer without any shine, whole and in full light."""
+    one, none = np.ones_like(height), np.zeros_like(height)
+    return Layer(
+        height, colour, cover=one, light=one, metal=none, rough=one, along=one, groove=np.stack([one, none])
+    )
+
+
+def draw_fibres(n: int, start: Array, heading: Array, length: Array, bend: Array, shine: Array) -> Array:
+    """Fine curved fibres, each from `start` (m, 2) on: how much of a pixel they fill, 0..1 (n, n).
+
+    Lengths are in units of half the image side, `bend` is how far a fibre turns on its way, in radians.
+    """
+    canvas = np.zeros((n, n), np.uint8)
+    t = np.linspace(0, 1, 8)
+    angle = heading[:, None] + bend[:, None] * t  # (m, 8)
+    step = np.stack([np.cos(angle), np.sin(angle)], axis=2) * (length / len(t))[:, None, None]
+    way = (start[:, None] + np.cumsum(step, axis=1) + 1) * (n / 2 * 16)  # (m, 8, 2) in 1/16 of a pixel
+    for points, level in zip(way.astype(np.int32), shine, strict=True):
+        cv2.polylines(canvas, [points], False, int(255 * level), 1, cv2.LINE_AA, shift=4)
+    return np.float32(min(1, n / 512) / 255) * canvas  # a line is a pixel wide, however large that is
 
 
 def _lie(yarns: Yarns, across: Array, along: Array, fibres: Array, pixel: np.float32) -> tuple[Array, Array, Array]:
@@ -157,7 +171,7 @@ def _lie(yarns: Yarns, across: Array, along: Array, fibres: Array, pixel: np.flo
     # Where a yarn is worn thin, single fibres remain.
     thin = np.clip(np.float32(0.30) - half, 0, None)
     reach = half + (thin + np.float32(0.02)) * streak * (half > np.float32(0.02))
-    cover = np.clip((reach - np.abs(s)) / pixel + np.float32(0.5), 0, 1)
+    cover = np.clip((reach - np.abs(s)) / pixel + np.float32(0.5), 0, 1) * np.clip(reach / pixel, 0, 1)
     half = np.maximum(half, np.float32(0.04))
     height = lift + np.float32(FLAT) * (half - np.minimum(s * s / half, 1)) + np.float32(0.022) * streak
     return height, cover, tone * (1 + np.float32(0.11) * streak)
