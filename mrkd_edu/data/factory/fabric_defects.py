@@ -60,7 +60,7 @@ def _sever(
         ragged, swing, curl = rng.standard_normal((3, YARNS, 1)).astype(np.float32)
         d = d + 0.16 * ragged  # no two yarns break at the same place
         gone = smoothstep(1.15, 0.80, d) * min(1, 0.1 + 1.1 * strength) * min(1, 10 * strength)
-        end = np.exp(-(((d - 1.0) / 0.25) ** 2)) * strength  # loose ends stand up and swing aside
+        end = np.clip(1 - ((d - 1.0) / 0.4) ** 2, 0, 1) ** 2 * strength  # loose ends stand up and swing aside
         half, side = yarns.half * (1 - gone), yarns.side + 0.14 * swing * end
         broken.append(replace(yarns, half=half, side=side, lift=yarns.lift + 0.10 * (curl + 0.5) * end))
     result, region = _rewoven(cloth, replace(weave, warp=broken[0], weft=broken[1]))
@@ -86,25 +86,28 @@ def thread(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     cloth = _cloth(scene)
     _, middle = _somewhere(cloth, rng)
     set_, missing = int(rng.integers(2)), rng.random() < 0.5
-    half = rng.uniform(5.0, 9.0) * (0.55 + 0.45 * strength)
 
-    number, centre = round(middle[set_]), middle[1 - set_]
+    number, centre, grown = round(middle[set_]), middle[1 - set_], strength**0.75
+    half = rng.uniform(5.0, 9.0) * (0.55 + 0.45 * strength)
     yarn, along = places()
-    amount = np.float32(strength) * smoothstep(half, half - 1.5, np.abs(along - centre)) * (yarn == number)
-    yarns: Yarns = cloth.weave.weft if set_ else cloth.weave.warp
-    if missing:
-        changed = replace(yarns, half=yarns.half * (1 - amount))
-    else:
-        lifted = CRIMP * np.float32(1.25) - yarns.lift
-        changed = replace(yarns, lift=yarns.lift + amount * np.maximum(lifted, 0), half=yarns.half + 0.06 * amount)
-    # Its neighbours close the gap, or are pushed apart.
-    across, run = (cloth.weave.v, cloth.weave.u) if set_ else (cloth.weave.u, cloth.weave.v)
-    d = across - np.float32(number)
-    give = np.float32((-0.12 if missing else 0.50) * strength) * smoothstep(half, half - 2.5, np.abs(run - centre))
-    moved = across - give * d * np.exp(-np.abs(d * d * d) / np.float32(2.5))
+    amount = grown * smoothstep(half, half - 1.5, np.abs(along - centre)) * (yarn == number)
+    weave = cloth.weave
+    own, other, across, run = weave.warp, weave.weft, weave.u, weave.v
     if set_:
-        return _rewoven(cloth, replace(cloth.weave, weft=changed, v=moved))
-    return _rewoven(cloth, replace(cloth.weave, warp=changed, u=moved))
+        own, other, across, run = other, own, run, across
+    if missing:  # those that it crossed are no longer pressed flat there: they sink, rounder
+        at = grown * smoothstep(half, half - 1.5, np.abs(yarn - centre)) * np.exp(-(((along - number) / 0.55) ** 2))
+        other = replace(other, half=other.half * (1 - 0.35 * at), lift=other.lift - 0.12 * at)
+        own = replace(own, half=own.half * (1 - amount))
+    else:
+        own = replace(own, lift=own.lift + amount * np.maximum(1.25 * CRIMP - own.lift, 0), half=own.half + 0.03 * amount)
+    # Its neighbours stand apart: pushed aside, or no longer held in place.
+    d = across - np.float32(number)
+    give = np.float32((0.18 if missing else 0.36) * grown) * smoothstep(half, half - 2.5, np.abs(run - centre))
+    across = across - give * d * np.exp(-np.abs(d * d * d) / np.float32(2.5))
+    if set_:
+        return _rewoven(cloth, replace(weave, warp=other, weft=own, v=across))
+    return _rewoven(cloth, replace(weave, warp=own, weft=other, u=across))
 
 
 def stain(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
@@ -123,7 +126,7 @@ def stain(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     rim = smoothstep(0.20, 0.06, inside)
     alpha = smoothstep(0.0, 0.05, inside) * np.clip(0.55 + 0.45 * rim + 0.06 * uneven, 0, 1)
     region = alpha > 0.05
-    alpha = np.where(region, alpha, 0).astype(np.float32) * np.float32(strength)
+    alpha = np.where(region, alpha, 0).astype(np.float32) * np.float32(strength**0.8)
     film = 1 - alpha * (1 - pass_[:, None, None])
     return replace(cloth, layers=(cloth.layers[0], replace(product, colour=product.colour * film))), region
 
@@ -134,8 +137,9 @@ def crease(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     product = cloth.layers[1]
     x, y = grid(len(product.height))
     cx, cy = pick(rng, cloth.face)
-    angle, bend = rng.uniform(0, np.pi), rng.uniform(-0.15, 0.15)
-    half, wide = rng.uniform(0.4, 0.7) * (0.6 + 0.4 * strength), rng.uniform(0.08, 0.11)
+    # Across the light, more or less: in raking light a crease along it is lost between the yarns.
+    angle, bend = cloth.lights[0].azimuth + np.pi / 2 + rng.uniform(-0.7, 0.7), rng.uniform(-0.15, 0.15)
+    half, wide = rng.uniform(0.5, 0.9) * (0.6 + 0.4 * strength), rng.uniform(0.08, 0.11)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     along, across = (x - cx) * cos + (y - cy) * sin, (y - cy) * cos - (x - cx) * sin
     d = (across + np.float32(bend) * along * along) / np.float32(wide)
@@ -160,17 +164,17 @@ def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sc
     tint, thick = DYES[int(rng.integers(len(DYES)))], rng.uniform(0.20, 0.28) * pitch
     dive_at, dives = rng.uniform(0, 6), rng.uniform(14, 24)
 
-    width, opaque = thick * (0.5 + 0.5 * strength), np.float32(min(1, 2 * strength))
+    width, opaque = thick * (0.5 + 0.5 * strength), np.float32(min(1, 3 * strength))
     x, y, z = cloth.lights[0].direction
     drop = 0.5 * pitch
     distance, position = distance_to_curve(points, n, 2 * width)
     d = np.minimum(distance / np.float32(width), 2)
-    part = smoothstep(0, 0.06, 0.5 * (0.45 + 0.55 * strength) - np.abs(position - 0.5))  # a weak one is shorter
+    part = np.sqrt(smoothstep(0, 0.06, 0.5 * (0.45 + 0.55 * strength) - np.abs(position - 0.5)))  # a weak one is shorter
     level = pitch * (0.34 + 0.24 * np.sin(dives * position + dive_at))  # of its middle line, above the cloth's own
     top = level + width * np.sqrt(np.clip(1 - d * d, 0, 1)) + cloth.weave.base
     above = np.clip((top - product.height) / np.float32(0.1 * pitch) + 0.5, 0, 1)
     edge = np.float32(2 / n / width)  # one fine pixel, for a smooth outline
-    cover = np.clip((1 - d) / edge + 0.5, 0, 1) * above * (part > 0.5) * opaque
+    cover = np.clip((part - d) / edge + 0.5, 0, 1) * above * (part > 0) * opaque
 
     below, where = distance_to_curve(points - np.array([x, y]) * drop / z, n, 2.2 * width)
     reached = np.isfinite(below) & (np.abs(where - 0.5) < 0.5 * (0.45 + 0.55 * strength))

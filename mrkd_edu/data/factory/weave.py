@@ -172,6 +172,7 @@ def _lie(yarns: Yarns, across: Array, along: Array, fibres: Array, pixel: np.flo
     thin = np.clip(np.float32(0.30) - half, 0, None)
     reach = half + (thin + np.float32(0.02)) * streak * (half > np.float32(0.02))
     cover = np.clip((reach - np.abs(s)) / pixel + np.float32(0.5), 0, 1) * np.clip(reach / pixel, 0, 1)
+    lift -= np.clip(np.float32(0.8) - 8 * half, 0, 1)  # where there is no yarn, the other set's are seen
     half = np.maximum(half, np.float32(0.04))
     height = lift + np.float32(FLAT) * (half - np.minimum(s * s / half, 1)) + np.float32(0.022) * streak
     return height, cover, tone * (1 + np.float32(0.11) * streak)
