@@ -21,6 +21,7 @@ from mrkd_edu.data.factory.scene import Array, Layer, Light, Scene
 
 YARNS, PLACES = 56, 16  # rows of a chart; columns per pitch
 LENGTH = YARNS * PLACES  # columns of a chart
+COARSE = 256  # pixels; a cloth on a smaller grid is woven larger and averaged
 CRIMP = 0.20  # how far a yarn rises and falls on its way over and under the others
 FLAT = 0.62  # height of a yarn's cross-section over its width: yarns are pressed flat
 TWIST = 0.42  # slope of the fibres on a yarn's surface
@@ -114,6 +115,8 @@ def plain_crimp() -> Array:
 def interlace(weave: Weave) -> tuple[Layer, Array]:
     """The cloth as a layer, and how far the warp is the yarn that is seen, 0..1 (n, n)."""
     n = len(weave.u)
+    if n < COARSE:
+        return _interlace_larger(weave, n)
     pixel = np.float32(2 / n / weave.pitch)
     warp, warp_cover, warp_tone = _lie(weave.warp, weave.u, weave.v, weave.fibres, pixel)
     weft, weft_cover, weft_tone = _lie(weave.weft, weave.v, weave.u, weave.fibres, pixel)
@@ -131,6 +134,20 @@ def interlace(weave: Weave) -> tuple[Layer, Array]:
     height = np.float32(weave.pitch) * height + weave.base
     layer = replace(matte(height, np.clip(colour, 0, 1)), cover=cover, light=light)
     return layer, over
+
+
+def _resize(image: Array, n: int) -> Array:
+    """An array (n, n) at another size."""
+    return cv2.resize(image, (n, n), interpolation=cv2.INTER_AREA if n < len(image) else cv2.INTER_LINEAR)
+
+
+def _interlace_larger(weave: Weave, n: int) -> tuple[Layer, Array]:
+    """The same on a grid of twice the pixels, averaged: with few pixels per yarn the pattern would break up."""
+    large = {name: _resize(getattr(weave, name), 2 * n) for name in ("u", "v", "base", "fuzz", "grain")}
+    layer, over = interlace(replace(weave, **large))
+    colour = np.stack([_resize(channel, n) for channel in layer.colour])
+    height, cover, light = (_resize(image, n) for image in (layer.height, layer.cover, layer.light))
+    return replace(matte(height, colour), cover=cover, light=light), _resize(over, n)
 
 
 def matte(height: Array, colour: Array) -> Layer:
