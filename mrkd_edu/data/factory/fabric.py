@@ -13,7 +13,17 @@ import numpy as np
 from mrkd_edu.data.factory.fabric_defects import crease, cut, foreign, hole, stain, thread
 from mrkd_edu.data.factory.patterns import blur, grid, soft_noise
 from mrkd_edu.data.factory.scene import Array, Category, Light
-from mrkd_edu.data.factory.weave import YARNS, Cloth, Weave, Yarns, along_noise, draw_fibres, interlace, matte, plain_crimp
+from mrkd_edu.data.factory.weave import (
+    YARNS,
+    Cloth,
+    Weave,
+    Yarns,
+    along_noise,
+    draw_fibres,
+    interlace,
+    matte,
+    plain_crimp,
+)
 
 WARP = np.array([0.135, 0.190, 0.265], np.float32)  # reflectance, linear
 WEFT = np.array([0.42, 0.395, 0.345], np.float32)
@@ -32,8 +42,8 @@ def build(rng: np.random.Generator, n: int) -> Cloth:
     u, v = _cloth_coordinates(rng, n, pitch)
     crimp = plain_crimp()
     chaff = _fuzz(rng, n, int(rng.integers(4, 16)), 0.02, 0.4)  # bits of the flax plant's stem
-    # A small picture averages the light and dark sides of a yarn before the camera's tone curve, which would lift
-    # that even grey: 14 % too much light at 64 pixels. Measured; 1 for 256 pixels.
+    # A small picture averages the light and dark sides of a yarn before the camera's tone curve, which then lifts
+    # that even grey too far. Fitted, so that the mean grey stays at that of 256 pixels, where `even` is 1.
     even = 1 - 0.19 * (1 - np.exp(-max(0, 2 / n / pitch - 0.068) / 0.15))
     grain = 1 + 0.16 * blur(fine.standard_normal((n, n), dtype=np.float32), 0.7)
     weave = Weave(
@@ -63,8 +73,8 @@ def _cloth_coordinates(rng: np.random.Generator, n: int, pitch: float) -> tuple[
     u = (cos * x + np.float32(sin + skew) * y) / np.float32(pitch)
     v = (cos * y - sin * x) / np.float32(pitch * rng.uniform(0.98, 1.05))
     # The weave wanders as a whole, by a quarter of a yarn within some ten yarns.
-    u = u + np.float32(0.24) * soft_noise(rng, n, 3, 2) + np.float32(rng.uniform(-1, 1))
-    v = v + np.float32(0.24) * soft_noise(rng, n, 3, 2) + np.float32(rng.uniform(-1, 1))
+    u = u + 0.24 * soft_noise(rng, n, 3, 2) + np.float32(rng.uniform(-1, 1))
+    v = v + 0.24 * soft_noise(rng, n, 3, 2) + np.float32(rng.uniform(-1, 1))
     return u, v
 
 
@@ -91,7 +101,7 @@ def _fibres(rng: np.random.Generator) -> Array:
 def _waves(rng: np.random.Generator, n: int) -> Array:
     """How the cloth lies: not quite flat, with one or two soft folds (n, n)."""
     x, y = grid(n)
-    base = np.float32(0.035) * soft_noise(rng, n, 2, 2) + np.float32(0.0016) * soft_noise(rng, n, 9, 2)
+    base = 0.035 * soft_noise(rng, n, 2, 2) + 0.0016 * soft_noise(rng, n, 9, 2)
     for _ in range(2):
         angle, place, wide = rng.uniform(0, np.pi), rng.uniform(-1, 1), rng.uniform(0.18, 0.4)
         d = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)) - np.float32(place)

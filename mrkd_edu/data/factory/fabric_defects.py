@@ -31,8 +31,8 @@ LIQUIDS = np.array([[0.42, 0.28, 0.15], [0.46, 0.40, 0.30], [0.40, 0.40, 0.42]],
 def hole(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """Worn through or torn: some yarns of both sets are broken, their ends frayed, and the board shows."""
     radius, stretch = rng.uniform(2.2, 3.4), rng.uniform(0.75, 1.3)
-    grown = radius * (0.5 + 0.5 * strength)
-    return _sever(_cloth(scene), (grown * stretch, grown / stretch), strength, rng)
+    grown = 0.5 + 0.5 * strength
+    return _sever(_cloth(scene), (grown * radius * stretch, grown * radius / stretch), strength, rng)
 
 
 def cut(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
@@ -41,71 +41,84 @@ def cut(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene,
     return _sever(_cloth(scene), (half * (0.5 + 0.5 * strength), 0.45 + 0.40 * strength), strength, rng)
 
 
-def _sever(
-    cloth: Cloth, axes: tuple[float, float], strength: float, rng: np.random.Generator
-) -> tuple[Scene, Array]:
+def _sever(cloth: Cloth, axes: tuple[float, float], strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """Break the yarns within an ellipse with these half axes, in pitches, and fray their ends."""
-    weave, n = cloth.weave, len(cloth.face)
+    weave = cloth.weave
     (x, y), (u, v) = _somewhere(cloth, rng)
     turn = rng.uniform(0, np.pi)
+    of_each = rng.standard_normal((2, 3, YARNS, 1)).astype(np.float32)
     cos, sin = np.cos(turn), np.sin(turn)
 
-    def away(a: Array, b: Array) -> Array:  # 0 in the middle, 1 on the ellipse
+    def away(a: Array, b: Array) -> Array:  # of the place u = a, v = b: 0 in the middle, 1 on the ellipse
         along, across = (a - u) * cos + (b - v) * sin, (b - v) * cos - (a - u) * sin
         return np.hypot(along / axes[0], across / axes[1])
 
-    yarn, along = places()
-    broken = []
-    for yarns, d in ((weave.warp, away(yarn, along)), (weave.weft, away(along, yarn))):
-        ragged, swing, curl = rng.standard_normal((3, YARNS, 1)).astype(np.float32)
+    def broken(yarns: Yarns, d: Array, ragged: Array, swing: Array, curl: Array) -> Yarns:
         d = d + 0.16 * ragged  # no two yarns break at the same place
-        gone = smoothstep(1.15, 0.80, d) * min(1, 0.1 + 1.1 * strength) * min(1, 10 * strength)
+        gone = smoothstep(1.15, 0.80, d) * min(1, 1.25 * strength**0.85)
         end = np.clip(1 - ((d - 1.0) / 0.4) ** 2, 0, 1) ** 2 * strength  # loose ends stand up and swing aside
-        half, side = yarns.half * (1 - gone), yarns.side + 0.14 * swing * end
-        broken.append(replace(yarns, half=half, side=side, lift=yarns.lift + 0.10 * (curl + 0.5) * end))
-    result, region = _rewoven(cloth, replace(weave, warp=broken[0], weft=broken[1]))
+        side, lift = yarns.side + 0.14 * swing * end, yarns.lift + 0.10 * (curl + 0.5) * end
+        return replace(yarns, half=yarns.half * (1 - gone), side=side, lift=lift)
 
-    # Single fibres stick out of the broken ends into the gap.
-    around = rng.uniform(0, 2 * np.pi, 70)
-    rim = 1.12 * np.stack([axes[0] * np.cos(around), axes[1] * np.sin(around)], axis=1)
-    inward = np.arctan2(-rim[:, 1], -0.4 * rim[:, 0]) + turn + rng.normal(0, 0.5, 70)
-    start = np.array([x, y]) + weave.pitch * rim @ np.array([[cos, sin], [-sin, cos]])
-    length = weave.pitch * strength * (0.4 + 1.1 * rng.random(70)) * min(1.6, 0.8 * axes[1] + 0.4)
-    fibres = draw_fibres(n, start, inward, length, rng.normal(0, 1.2, 70), strength * rng.uniform(0.2, 0.9, 70))
-    tint = (0.5 * (weave.warp.tint + weave.weft.tint))[:, None, None]
-    loose = replace(
-        matte(weave.base, np.broadcast_to(tint, (3, n, n))),
-        cover=fibres,
-        light=np.full((n, n), 0.8),
-    )
-    return replace(result, layers=(*result.layers, loose)), region | (fibres > 0)
+    yarn, along = places()
+    warp = broken(weave.warp, away(yarn, along), *of_each[0])
+    weft = broken(weave.weft, away(along, yarn), *of_each[1])
+    torn, region = _rewoven(cloth, replace(weave, warp=warp, weft=weft))
+    loose = _loose_fibres(cloth, (x, y), turn, axes, strength, rng)
+    return replace(torn, layers=(*torn.layers, loose)), region | (loose.cover > 0)
+
+
+def _loose_fibres(
+    cloth: Cloth,
+    middle: tuple[float, float],
+    turn: float,
+    axes: tuple[float, float],
+    strength: float,
+    rng: np.random.Generator,
+) -> Layer:
+    """Single fibres that stick out of the broken ends into the gap, an ellipse, as a layer of their own."""
+    weave, n = cloth.weave, len(cloth.face)
+    many = 48
+    around, aside, bend = rng.uniform(0, 2 * np.pi, many), rng.normal(0, 0.5, many), rng.normal(0, 1.2, many)
+    long, shine = rng.uniform(0.4, 1.5, many), rng.uniform(0.2, 0.9, many)
+
+    rim = 1.12 * np.stack([axes[0] * np.cos(around), axes[1] * np.sin(around)], axis=1)  # (many, 2) in pitches
+    cos, sin = np.cos(turn), np.sin(turn)
+    start = np.array(middle) + weave.pitch * rim @ np.array([[cos, sin], [-sin, cos]])
+    inward = np.arctan2(-rim[:, 1], -0.4 * rim[:, 0]) + turn + aside
+    length = weave.pitch * strength * long * min(1.6, 0.8 * axes[1] + 0.4)  # not far across a narrow gap
+    cover = draw_fibres(n, start, inward, length, bend, strength * shine)
+    tint = (weave.warp.tint + weave.weft.tint) / 2
+    fibres = matte(weave.base, np.broadcast_to(tint[:, None, None], (3, n, n)))
+    return replace(fibres, cover=cover, light=0.8 * fibres.light)
 
 
 def thread(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """One yarn is missing over a stretch, or it missed its crossings there and floats on the cloth, thick."""
     cloth = _cloth(scene)
     _, middle = _somewhere(cloth, rng)
-    set_, missing = int(rng.integers(2)), rng.random() < 0.5
+    of_weft, missing, half = int(rng.integers(2)), rng.random() < 0.5, rng.uniform(5.0, 9.0)
 
-    number, centre, grown = round(middle[set_]), middle[1 - set_], strength**0.75
-    half = rng.uniform(5.0, 9.0) * (0.55 + 0.45 * strength)
+    number, centre, grown = round(middle[of_weft]), middle[1 - of_weft], strength**0.65
+    half *= 0.55 + 0.45 * strength
     yarn, along = places()
     amount = grown * smoothstep(half, half - 1.5, np.abs(along - centre)) * (yarn == number)
     weave = cloth.weave
     own, other, across, run = weave.warp, weave.weft, weave.u, weave.v
-    if set_:
+    if of_weft:
         own, other, across, run = other, own, run, across
     if missing:  # those that it crossed are no longer pressed flat there: they sink, rounder
         at = grown * smoothstep(half, half - 1.5, np.abs(yarn - centre)) * np.exp(-(((along - number) / 0.55) ** 2))
         other = replace(other, half=other.half * (1 - 0.35 * at), lift=other.lift - 0.12 * at)
         own = replace(own, half=own.half * (1 - amount))
     else:
-        own = replace(own, lift=own.lift + amount * np.maximum(1.25 * CRIMP - own.lift, 0), half=own.half + 0.03 * amount)
+        free = np.minimum(1.6 * amount, 1) * np.maximum(1.25 * CRIMP - own.lift, 0)
+        own = replace(own, lift=own.lift + free, half=own.half + 0.03 * amount)
     # Its neighbours stand apart: pushed aside, or no longer held in place.
     d = across - np.float32(number)
     give = np.float32((0.18 if missing else 0.36) * grown) * smoothstep(half, half - 2.5, np.abs(run - centre))
-    across = across - give * d * np.exp(-np.abs(d * d * d) / np.float32(2.5))
-    if set_:
+    across = across - give * d * np.exp(-np.abs(d * d * d) / 2.5)
+    if of_weft:
         return _rewoven(cloth, replace(weave, warp=other, weft=own, v=across))
     return _rewoven(cloth, replace(weave, warp=own, weft=other, u=across))
 
@@ -115,19 +128,20 @@ def stain(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     cloth = _cloth(scene)
     product, weave = cloth.layers[1], cloth.weave
     n = len(product.height)
-    middle, radius = pick(rng, cloth.face), rng.uniform(0.17, 0.28) * (0.7 + 0.3 * strength)
-    inside = blob(rng, n, middle, radius, 0.15, cells=5)
-    pass_ = LIQUIDS[int(rng.integers(len(LIQUIDS)))]
-    creep = 1 + np.float32(0.07) * rng.standard_normal((2, YARNS)).astype(np.float32)
+    middle, radius = pick(rng, cloth.face), rng.uniform(0.17, 0.28)
+    inside = blob(rng, n, middle, radius * (0.7 + 0.3 * strength), 0.15, cells=5)
+    passing = LIQUIDS[int(rng.integers(len(LIQUIDS)))]
+    creep = 1 + 0.07 * rng.standard_normal((2, YARNS)).astype(np.float32)
     uneven = soft_noise(rng, n, 9, 3)
 
-    warp, weft = (creep[k][np.clip(np.rint(c).astype(int) + YARNS // 2, 0, YARNS - 1)] for k, c in ((0, weave.u), (1, weave.v)))
+    warp = creep[0][np.rint(weave.u).astype(int) + YARNS // 2]  # (n, n) that of each pixel's yarn
+    weft = creep[1][np.rint(weave.v).astype(int) + YARNS // 2]
     inside = 1 - (1 - inside) * (warp * cloth.over + weft * (1 - cloth.over))
-    rim = smoothstep(0.20, 0.06, inside)
-    alpha = smoothstep(0.0, 0.05, inside) * np.clip(0.55 + 0.45 * rim + 0.06 * uneven, 0, 1)
+    rim = smoothstep(0.16, 0.05, inside)
+    alpha = smoothstep(0.0, 0.05, inside) * np.clip(0.62 + 0.38 * rim + 0.07 * uneven, 0, 1)
     region = alpha > 0.05
-    alpha = np.where(region, alpha, 0).astype(np.float32) * np.float32(strength**0.8)
-    film = 1 - alpha * (1 - pass_[:, None, None])
+    alpha = np.where(region, alpha, 0).astype(np.float32) * np.float32(strength**0.7)
+    film = 1 - alpha * (1 - passing[:, None, None])
     return replace(cloth, layers=(cloth.layers[0], replace(product, colour=product.colour * film))), region
 
 
@@ -136,20 +150,21 @@ def crease(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     cloth = _cloth(scene)
     product = cloth.layers[1]
     x, y = grid(len(product.height))
-    cx, cy = pick(rng, cloth.face)
+    cx, cy = 0.6 * np.array(pick(rng, cloth.face))  # a crease is long: its middle stays near that of the picture
     # Across the light, more or less: in raking light a crease along it is lost between the yarns.
     angle, bend = cloth.lights[0].azimuth + np.pi / 2 + rng.uniform(-0.7, 0.7), rng.uniform(-0.15, 0.15)
-    half, wide = rng.uniform(0.5, 0.9) * (0.6 + 0.4 * strength), rng.uniform(0.08, 0.11)
+    half, wide = rng.uniform(0.5, 0.8) * (0.6 + 0.4 * strength), rng.uniform(0.08, 0.11)
+    uneven = soft_noise(rng, len(x), 8, 2)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     along, across = (x - cx) * cos + (y - cy) * sin, (y - cy) * cos - (x - cx) * sin
     d = (across + np.float32(bend) * along * along) / np.float32(wide)
-    ends = smoothstep(1, 0.6, np.abs(along) / np.float32(half))
-    side = np.clip(1 - np.sqrt(d * d + np.float32(0.02)), 0, 1)  # a crest with a narrow round top
+    ends = smoothstep(1, 0.2, np.abs(along) / np.float32(half)) * np.clip(0.85 + 0.2 * uneven, 0.4, 1.2)
+    side = np.clip(1 - np.sqrt(d * d + 0.02), 0, 1)  # a crest with a narrow round top
     ridge = side * side * ends
     region = ridge > 0.01
     ridge = np.where(region, ridge, 0)
-    height = product.height + np.float32(0.8 * wide * strength) * ridge
-    worn = 1 + np.float32(0.5 * strength) * ridge * ridge * ridge  # fibres on the crest are rubbed bare
+    height = product.height + np.float32(0.95 * wide * strength**0.8) * ridge
+    worn = 1 + np.float32(0.2 * strength) * ridge * ridge * ridge  # fibres on the crest are rubbed bare
     colour = np.clip(product.colour * worn, 0, 1)
     return replace(cloth, layers=(cloth.layers[0], replace(product, height=height, colour=colour))), region
 
@@ -169,7 +184,8 @@ def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sc
     drop = 0.5 * pitch
     distance, position = distance_to_curve(points, n, 2 * width)
     d = np.minimum(distance / np.float32(width), 2)
-    part = np.sqrt(smoothstep(0, 0.06, 0.5 * (0.45 + 0.55 * strength) - np.abs(position - 0.5)))  # a weak one is shorter
+    shown = 0.5 * (0.45 + 0.55 * strength)  # a weak one is shorter
+    part = np.sqrt(smoothstep(0, 0.06, shown - np.abs(position - 0.5)))
     level = pitch * (0.34 + 0.24 * np.sin(dives * position + dive_at))  # of its middle line, above the cloth's own
     top = level + width * np.sqrt(np.clip(1 - d * d, 0, 1)) + cloth.weave.base
     above = np.clip((top - product.height) / np.float32(0.1 * pitch) + 0.5, 0, 1)
@@ -177,12 +193,12 @@ def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sc
     cover = np.clip((part - d) / edge + 0.5, 0, 1) * above * (part > 0) * opaque
 
     below, where = distance_to_curve(points - np.array([x, y]) * drop / z, n, 2.2 * width)
-    reached = np.isfinite(below) & (np.abs(where - 0.5) < 0.5 * (0.45 + 0.55 * strength))
-    dark = np.float32(0.55) * opaque * smoothstep(2.2, 0.5, np.where(reached, below / np.float32(width), 2.2))
+    reached = np.isfinite(below) & (np.abs(where - 0.5) < shown)
+    dark = 0.55 * opaque * smoothstep(2.2, 0.5, np.where(reached, below / np.float32(width), 2.2))
     dark = np.where(dark > 0.02, dark, 0)
     grey = blur(rng.spawn(1)[0].standard_normal((n, n), dtype=np.float32), 0.7)
     plies = np.sin(position * np.float32(long / (0.10 * pitch)) + 2.2 * _signed(points, position, n) / width)
-    tone = 1 + 0.35 * grey + 0.25 * plies
+    tone = 1 + 0.35 * grey + 0.18 * plies
     fibre = replace(matte(top + 0.12 * width * plies, np.clip(tint[:, None, None] * tone, 0, 1)), cover=cover)
     shaded = tuple(replace(layer, light=layer.light * (1 - dark)) for layer in cloth.layers)
     return replace(cloth, layers=(*shaded, fibre)), (cover > 0) | (dark > 0)
@@ -222,6 +238,12 @@ def _rewoven(cloth: Cloth, weave: Weave) -> tuple[Scene, Array]:
     gap = 2 * round(0.3 * weave.pitch * len(seen) / 2) + 1  # pixels; specks and slits thinner than this are filled
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap, gap))
     region = cv2.morphologyEx(seen.astype(np.uint8), cv2.MORPH_CLOSE, disc) > 0
-    mixed = {name: np.where(region, value, getattr(old, name)) for name, value in vars(new).items()}
-    layers = (cloth.layers[0], Layer(**mixed))
-    return replace(cloth, layers=layers, weave=weave, over=np.where(region, over, cloth.over)), region
+    changed = replace(
+        old,
+        height=np.where(region, new.height, old.height),
+        colour=np.where(region, new.colour, old.colour),
+        cover=np.where(region, new.cover, old.cover),
+        light=np.where(region, new.light, old.light),
+    )
+    over = np.where(region, over, cloth.over)
+    return replace(cloth, layers=(cloth.layers[0], changed), weave=weave, over=over), region

@@ -12,7 +12,7 @@ from mrkd_edu.data.factory.metal import METAL
 from mrkd_edu.data.factory.render import Camera, develop, picture
 from mrkd_edu.data.factory.scene import Array, Category
 
-CATEGORIES: dict[str, Category] = {"fabric": FABRIC, "metal": METAL}
+CATEGORIES: dict[str, Category] = {"metal": METAL, "fabric": FABRIC}
 
 FREE, TRAIN, TEST_GOOD, TEST_DEFECTIVE = range(4)  # the streams of pictures; no two share random numbers
 SMALLEST = 32  # pixels; below this a nut is no longer one

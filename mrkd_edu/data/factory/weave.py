@@ -107,7 +107,10 @@ def along_noise(rng: np.random.Generator, length: float) -> Array:
 
 
 def plain_crimp() -> Array:
-    """Height of the warp in a plain weave: over one weft yarn, under the next (YARNS, LENGTH). The weft's is minus it."""
+    """Height of the warp in a plain weave: over one weft yarn, under the next (YARNS, LENGTH).
+
+    That of the weft is minus it.
+    """
     yarn, along = places()
     return CRIMP * np.cos(np.pi * (along + yarn))
 
@@ -120,17 +123,17 @@ def interlace(weave: Weave) -> tuple[Layer, Array]:
     pixel = np.float32(2 / n / weave.pitch)
     warp, warp_cover, warp_tone = _lie(weave.warp, weave.u, weave.v, weave.fibres, pixel)
     weft, weft_cover, weft_tone = _lie(weave.weft, weave.v, weave.u, weave.fibres, pixel)
-    above = np.clip((warp - weft) / (pixel + np.float32(0.02)) + np.float32(0.5), 0, 1)  # 1: the warp is on top
+    above = np.clip((warp - weft) / (pixel + 0.02) + 0.5, 0, 1)  # 1: the warp is on top
     cover = warp_cover + weft_cover - warp_cover * weft_cover
     over = warp_cover * (1 - weft_cover * (1 - above)) / np.maximum(cover, np.float32(1e-3))
     height = np.maximum(warp, weft)
 
     warp_tone, weft_tone = warp_tone * over, weft_tone * (1 - over)
     colour = np.stack([warp_tone * a + weft_tone * b for a, b in zip(weave.warp.tint, weave.weft.tint, strict=True)])
-    colour = weave.grain * (colour + np.float32(0.16) * weave.fuzz)
+    colour = weave.grain * (colour + 0.16 * weave.fuzz)
     # Deep places see less of the sky, and a yarn in raking light shades what lies behind it.
-    hollow = smoothstep(np.float32(-0.30), np.float32(0.22), height)
-    light = (np.float32(0.5) + np.float32(0.5) * hollow) * (1 - np.float32(0.6) * yarn_shadow(height, weave))
+    hollow = smoothstep(-0.30, 0.22, height)
+    light = (0.5 + 0.5 * hollow) * (1 - 0.6 * yarn_shadow(height, weave))
     height = np.float32(weave.pitch) * height + weave.base
     layer = replace(matte(height, np.clip(colour, 0, 1)), cover=cover, light=light)
     return layer, over
@@ -143,8 +146,8 @@ def _resize(image: Array, n: int) -> Array:
 
 def _interlace_larger(weave: Weave, n: int) -> tuple[Layer, Array]:
     """The same on a grid of twice the pixels, averaged: with few pixels per yarn the pattern would break up."""
-    large = {name: _resize(getattr(weave, name), 2 * n) for name in ("u", "v", "base", "fuzz", "grain")}
-    layer, over = interlace(replace(weave, **large))
+    u, v, base, fuzz, grain = (_resize(a, 2 * n) for a in (weave.u, weave.v, weave.base, weave.fuzz, weave.grain))
+    layer, over = interlace(replace(weave, u=u, v=v, base=base, fuzz=fuzz, grain=grain))
     colour = np.stack([_resize(channel, n) for channel in layer.colour])
     height, cover, light = (_resize(image, n) for image in (layer.height, layer.cover, layer.light))
     return replace(matte(height, colour), cover=cover, light=light), _resize(over, n)
@@ -153,9 +156,7 @@ def _interlace_larger(weave: Weave, n: int) -> tuple[Layer, Array]:
 def matte(height: Array, colour: Array) -> Layer:
     """A layer without any shine, whole and in full light."""
     one, none = np.ones_like(height), np.zeros_like(height)
-    return Layer(
-        height, colour, cover=one, light=one, metal=none, rough=one, along=one, groove=np.stack([one, none])
-    )
+    return Layer(height, colour, cover=one, light=one, metal=none, rough=one, along=one, groove=np.stack([one, none]))
 
 
 def draw_fibres(n: int, start: Array, heading: Array, length: Array, bend: Array, shine: Array) -> Array:
@@ -177,22 +178,22 @@ def _lie(yarns: Yarns, across: Array, along: Array, fibres: Array, pixel: np.flo
     """How one set of yarns lies: height of the nearest yarn, the share of the pixel it covers, its tone (n, n) each."""
     number = np.rint(across)
     chart = cv2.merge([yarns.side, yarns.half, yarns.lift, yarns.tone])
-    column, row = (along + YARNS // 2) * np.float32(PLACES), number + np.float32(YARNS // 2)
+    column, row = (along + YARNS // 2) * PLACES, number + np.float32(YARNS // 2)
     found = cv2.remap(chart, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     side, half, lift, tone = cv2.split(found)
     s = across - number - side
     # Fibres wind around the yarn. Each yarn reads its own part of the noise.
-    turn = (s + np.float32(TWIST) * along) * np.float32(7) + number * np.float32(11.3)
-    run = along * np.float32(5) + number * np.float32(37.7)
+    turn = (s + TWIST * along) * 7 + number * 11.3
+    run = along * 5 + number * 37.7
     streak = cv2.remap(fibres, run, turn, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     # Where a yarn is worn thin, single fibres remain.
-    thin = np.clip(np.float32(0.30) - half, 0, None)
-    reach = half + (thin + np.float32(0.02)) * streak * (half > np.float32(0.02))
-    cover = np.clip((reach - np.abs(s)) / pixel + np.float32(0.5), 0, 1) * np.clip(reach / pixel, 0, 1)
-    lift -= np.clip(np.float32(0.8) - 8 * half, 0, 1)  # where there is no yarn, the other set's are seen
-    half = np.maximum(half, np.float32(0.04))
-    height = lift + np.float32(FLAT) * (half - np.minimum(s * s / half, 1)) + np.float32(0.022) * streak
-    return height, cover, tone * (1 + np.float32(0.11) * streak)
+    thin = np.clip(0.30 - half, 0, None)
+    reach = half + (thin + 0.02) * streak * (half > 0.02)
+    cover = np.clip((reach - np.abs(s)) / pixel + 0.5, 0, 1) * np.clip(reach / pixel, 0, 1)
+    lift -= np.clip(0.8 - 8 * half, 0, 1)  # where there is no yarn, the other set's are seen
+    half = np.maximum(half, 0.04)
+    height = lift + FLAT * (half - np.minimum(s * s / half, 1)) + 0.022 * streak
+    return height, cover, tone * (1 + 0.11 * streak)
 
 
 def yarn_shadow(height: Array, weave: Weave) -> Array:
@@ -209,5 +210,5 @@ def yarn_shadow(height: Array, weave: Weave) -> Array:
         move = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
         towards = cv2.warpAffine(low, move, (small, small), borderMode=cv2.BORDER_REPLICATE)
         np.maximum(rise, towards - np.float32(far * climb) - low, out=rise)
-    shadow = smoothstep(np.float32(0.0), np.float32(0.18), rise)
+    shadow = smoothstep(0.0, 0.18, rise)
     return cv2.resize(shadow, (n, n), interpolation=cv2.INTER_LINEAR)
