@@ -11,8 +11,9 @@ from mrkd_edu.data.factory.fabric import FABRIC
 from mrkd_edu.data.factory.metal import METAL
 from mrkd_edu.data.factory.render import Camera, develop, picture
 from mrkd_edu.data.factory.scene import Array, Category
+from mrkd_edu.data.factory.surface import SURFACE
 
-CATEGORIES: dict[str, Category] = {"metal": METAL, "fabric": FABRIC}
+CATEGORIES: dict[str, Category] = {c.name: c for c in CATS}
 
 FREE, TRAIN, TEST_GOOD, TEST_DEFECTIVE = range(4)  # the streams of pictures; no two share random numbers
 SMALLEST = 32  # pixels; below this a nut is no longer one

@@ -1,0 +1,52 @@
+"""The toy factory's category `surface`: a photograph that is always there, crops inside it, whole stones."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pytest
+
+from mrkd_edu.data.factory import render_pair
+from mrkd_edu.data.factory.surface import SIDE, Crop, build, stones
+
+
+def test_the_photograph_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    again = stones.__wrapped__()  # without the cache
+    assert again.tone.shape == (SIDE, SIDE)
+    assert np.array_equal(again.number, stones().number)
+
+
+def test_the_photograph_is_cut_into_stones() -> None:
+    sizes = np.bincount(stones().number.astype(int).ravel())
+    assert sizes[0] == 0  # every pixel belongs to one
+    assert 500 < stones().count < 900 and 250 < np.median(sizes[1:]) < 500
+
+
+@pytest.mark.parametrize("n", [64, 512])
+def test_a_crop_lies_inside_the_photograph(n: int) -> None:
+    corners = np.array([[-0.5, -0.5, 1], [n - 0.5, -0.5, 1], [-0.5, n - 0.5, 1], [n - 0.5, n - 0.5, 1]])
+    for seed in range(50):
+        crop = Crop.draw(np.random.default_rng(seed), n)
+        at = corners @ crop.matrix.T
+        assert at.min() >= -0.5 and at.max() <= SIDE - 0.5
+        assert 200 < np.linalg.norm(at[1] - at[0]) < 305  # pixels of the photograph across
+
+
+def test_a_small_scene_is_the_large_one_averaged() -> None:
+    small, large = (build(np.random.default_rng(3), n).layers[0] for n in (64, 256))
+    blocks = large.colour.reshape(3, 64, 4, 64, 4).mean(axis=(2, 4))
+    assert np.abs(small.colour - blocks).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [32, 256])
+def test_a_hole_is_one_compact_piece(size: int) -> None:
+    for seed in range(4):
+        mask = render_pair("surface", "hole", 1, size=size, seed=seed).mask
+        rows, columns = np.nonzero(mask)
+        box = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        assert mask.sum() > 0.4 * box and 0.003 < mask.mean() < 0.06
