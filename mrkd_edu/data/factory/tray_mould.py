@@ -1,0 +1,150 @@
+"""The empty tray of the category `tray`: nine nests in moulded plastic, their seats, and the bench below.
+
+It says where seats are and what the tray looks like. What lies in the seats is the business of `tray.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mrkd_edu.data.factory.patterns import blur, smoothstep, soft_noise
+from mrkd_edu.data.factory.scene import Array, Layer, Light
+from mrkd_edu.data.factory.tray_parts import BALL, DISC, PIN, local, window
+
+PITCH, HALF, CORNER, DEEP = 0.58, 0.22, 0.06, 0.05  # nests: distance, half width, corner radius, depth
+EDGE, TALL = 0.90, 0.10  # half the tray's width, and how high the deck lies above the bench
+PLASTIC = np.array([0.105, 0.125, 0.150], np.float32)  # blue-grey, linear
+BENCH = np.array([0.23, 0.21, 0.185], np.float32)  # pale
+
+Place = tuple[float, float]
+# Places of parts, counted from the middle of their nest.
+BALLS: list[Place] = [(0.14 * i, 0.14 * j) for j in (-1, 0, 1) for i in (-1, 0, 1)]
+DISCS: list[Place] = [(0.105 * i, 0.105 * j) for j in (-1, 1) for i in (-1, 1)]
+GROOVES: list[Place] = [(0.0, v) for v in (-0.15, -0.05, 0.05, 0.15)]
+SPARE_BALLS: list[Place] = [(0.14 * i, -0.115) for i in (-1, 0, 1)]
+SPARE_DISCS: list[Place] = [(0.105 * i, 0.09) for i in (-1, 1)]
+# Seats of each nest, row by row: for balls, for discs, for pins. The nests of the levers are plain and round.
+SEATS: list[tuple[list[Place], list[Place], list[Place]]] = [
+    (BALLS, [], []), (BALLS, [], []), (SPARE_BALLS, SPARE_DISCS, []),
+    ([], [], []), ([], [], GROOVES), ([], [], []),
+    ([], DISCS, []), ([], DISCS, []), ([], DISCS, []),
+]  # fmt: skip
+ROUND = (3, 5)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the tray lies on the bench: its centre, and its rotation in radians."""
+
+    x: float
+    y: float
+    angle: float
+
+    def place(self, nest: int, u: float, v: float) -> Place:
+        """Where a point of a nest is in the picture; u, v count from the middle of the nest."""
+        u, v = u + PITCH * (nest % 3 - 1), v + PITCH * (nest // 3 - 1)
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return self.x + cos * u - sin * v, self.y + sin * u + cos * v
+
+
+def draw_mould(
+    rng: np.random.Generator, fine: np.random.Generator, n: int, pose: Pose, key: Light
+) -> tuple[Layer, Array]:
+    """The empty tray on its bench as one layer, and the distance to its outline (n, n), inside > 0."""
+    u, v = local(pose.x, pose.y, pose.angle, (slice(0, n), slice(0, n)), n)
+    lx, ly, lz = key.direction
+    cos, sin = math.cos(pose.angle), math.sin(pose.angle)
+    du, dv = (cos * lx + sin * ly) / lz, (cos * ly - sin * lx) / lz  # towards the lamp, per unit of height
+    inside = _box(u, v, EDGE, EDGE, 0.07)
+    height = TALL * smoothstep(-0.03, 0, inside)  # the flank; then a bead runs around the deck
+    height += 0.010 * smoothstep(0.004, 0.014, inside) * smoothstep(0.036, 0.024, inside)
+    outside = smoothstep(-0.025, -0.033, inside)
+    thrown = smoothstep(-0.025, 0.025, _box(u + TALL * du, v + TALL * dv, EDGE, EDGE, 0.07))
+    light = 1 - outside * (1 - (1 - 0.66 * thrown) * (1 - 0.45 * smoothstep(-0.13, -0.03, inside)))
+    for nest in range(9):
+        _carve(nest, pose, (du, dv), height, light)
+
+    grain = blur(fine.standard_normal((n, n), dtype=np.float32), 0.9 * n / 512)
+    cloud = soft_noise(rng, n, 4, 4, 0.6)
+    scuffs, dust = _scuffs(rng, n), _dust(rng, n)
+    shade = rng.normal(1, 0.05)
+    plastic = (PLASTIC * (1 + rng.normal(0, 0.02, 3)) * shade).astype(np.float32)
+    bench = BENCH * np.float32(rng.normal(1, 0.04))
+    tone = 1 + 0.03 * cloud + 0.05 * grain
+    colour = np.stack([tone * (p + outside * (b - p)) for p, b in zip(plastic, bench, strict=True)])  # (3, n, n)
+    colour += 0.05 * scuffs + 0.16 * dust
+    one, none = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
+    layer = Layer(
+        height=height + 0.0011 * grain + 0.0015 * cloud - 0.0006 * scuffs,
+        colour=np.clip(colour, 0, 1),
+        cover=one,
+        light=light,
+        metal=0.35 * (1 - outside),  # plastic has a sheen
+        rough=0.30 * one,
+        along=0.30 * one,
+        groove=np.stack([one, none]),
+    )
+    return layer, inside
+
+
+def _box(u: Array, v: Array, wide: float, tall: float, corner: float) -> Array:
+    """Distance to the outline of a box with round corners, inside > 0; `wide`, `tall`: half its sides."""
+    p, q = np.abs(u) - (wide - corner), np.abs(v) - (tall - corner)
+    return corner - np.hypot(np.maximum(p, 0), np.maximum(q, 0)) - np.minimum(np.maximum(p, q), 0)
+
+
+def _carve(nest: int, pose: Pose, lamp: Place, height: Array, light: Array) -> None:
+    """Sink one nest and its seats into the deck, in place: its relief, and the light that arrives in it.
+
+    `lamp` is the step towards the main lamp per unit of height, in the tray's coordinates.
+    """
+    n = len(height)
+    x, y = pose.place(nest, 0, 0)
+    where = window(x, y, 1.3 * HALF, n)
+    u, v = local(x, y, pose.angle, where, n)
+
+    def outline(u: Array, v: Array) -> Array:
+        return HALF - np.hypot(u, v) if nest in ROUND else _box(u, v, HALF, HALF, CORNER)
+
+    edge = outline(u, v)
+    floor = smoothstep(-0.012, 0.012, edge)
+    lit = smoothstep(-0.014, 0.014, outline(u + DEEP * lamp[0], v + DEEP * lamp[1]))  # else the wall is in the way
+    height[where] -= DEEP * floor
+    light[where] *= 1 - floor * (1 - (0.42 + 0.58 * lit) * (1 - 0.35 * smoothstep(0.07, 0, edge)))
+    balls, discs, pins = SEATS[nest]
+    for places, depth, wall, shape in (
+        (balls, 0.020, 0.030, lambda u, v: 0.9 * BALL - np.hypot(u, v)),  # a dimple
+        (discs, 0.014, 0.006, lambda u, v: DISC + 0.010 - np.hypot(u, v)),
+        (pins, 0.018, 0.014, lambda u, v: _box(u, v, PIN[0] + 0.018, PIN[1] + 0.002, 0.02)),
+    ):
+        for a, b in places:
+            hole = shape(u - np.float32(a), v - np.float32(b))
+            sunk = smoothstep(-wall / 2, wall, hole)
+            far = shape(u - np.float32(a) + depth * lamp[0], v - np.float32(b) + depth * lamp[1])
+            height[where] -= depth * sunk
+            light[where] *= 1 - sunk * (0.12 + 0.3 * smoothstep(wall / 2, -wall / 2, far))
+
+
+def _scuffs(rng: np.random.Generator, n: int) -> Array:
+    """Scratches that years of use left in the plastic, 0..1 (n, n)."""
+    canvas = np.zeros((n, n), np.uint8)
+    for _ in range(int(rng.integers(10, 34))):
+        middle, heading = rng.uniform(-0.85, 0.85, 2), rng.uniform(0, np.pi)
+        half = rng.uniform(0.01, 0.12) * np.array([np.cos(heading), np.sin(heading)])
+        ends = [((p + 1) * n / 2 * 16).astype(int).tolist() for p in (middle - half, middle + half)]
+        cv2.line(canvas, ends[0], ends[1], int(rng.uniform(50, 230)), 1, cv2.LINE_AA, shift=4)
+    return blur(canvas.astype(np.float32) / 255, 0.7)
+
+
+def _dust(rng: np.random.Generator, n: int) -> Array:
+    """Specks of dust, 0..1 (n, n)."""
+    canvas = np.zeros((n, n), np.uint8)
+    for _ in range(int(rng.integers(8, 40))):
+        place = ((rng.uniform(-1, 1, 2) + 1) * n / 2 * 16).astype(int).tolist()
+        radius = int(16 * rng.uniform(0.3, 1.1) * n / 512)
+        cv2.circle(canvas, place, radius, int(rng.uniform(60, 220)), -1, cv2.LINE_AA, shift=4)
+    return blur(canvas.astype(np.float32) / 255, 0.6)
