@@ -9,7 +9,7 @@ the same product, light and noise without the defect. Twins are what overgeneral
     render.py    light and camera: scene -> photograph
     defects.py   what can go wrong, shared by the categories
     metal.py     the category `metal`; one file per category
-    tray.py      the category `tray`, with tray_mould.py and tray_parts.py
+    tray.py      the category `tray`, with tray_mould.py, tray_parts.py and tray_makes.py
     pairs.py     one picture, or a pair
     write.py     the data set on disk
 

@@ -13,7 +13,7 @@ Strength says how many parts are concerned, one at least (the parts of a weak de
 strong one), or, for `turned`, how far.
 
 Here is what lies where, and what can be wrong with that. `tray_mould.py` draws the empty tray,
-`tray_parts.py` the parts.
+`tray_parts.py` the parts, whose shapes are in `tray_makes.py`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,19 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from mrkd_edu.data.factory.patterns import soft_noise
+from mrkd_edu.data.factory.patterns import grid, soft_noise
 from mrkd_edu.data.factory.scene import Array, Category, Layer, Light, Scene
-from mrkd_edu.data.factory.tray_mould import BALLS, DISCS, GROOVES, SPARE_BALLS, SPARE_DISCS, Place, Pose, draw_mould
+from mrkd_edu.data.factory.tray_mould import (
+    BALLS,
+    DISCS,
+    GROOVES,
+    PITCH,
+    SPARE_BALLS,
+    SPARE_DISCS,
+    Place,
+    Pose,
+    draw_mould,
+)
 from mrkd_edu.data.factory.tray_parts import CHART, Part, draw_parts, draw_shadows
 
 # nest, make, places, usual angle in degrees (None: any), play in the seat along both axes
@@ -55,20 +65,23 @@ class Tray(Scene):
     Attributes:
         pose: how the tray lies.
         mould: the empty tray, a layer without the shadows of parts.
+        near: how much stronger the main lamp is on the side where it stands (n, n); about 1.
         parts: everything that lies in it.
         chart: texture of the parts' surfaces (CHART, CHART).
     """
 
     pose: Pose
     mould: Layer
+    near: Array
     parts: tuple[Part, ...]
     chart: Array
 
     def holding(self, parts: Sequence[Part]) -> Tray:
         """The same tray with other parts in it."""
         n = len(self.mould.height)
-        ground = replace(self.mould, light=self.mould.light * draw_shadows(parts, self.lights[0], n))
-        return replace(self, layers=(ground, draw_parts(parts, self.chart, n)), parts=tuple(parts))
+        ground, kit = self.mould, draw_parts(parts, self.chart, n)
+        ground = replace(ground, light=ground.light * draw_shadows(parts, self.lights[0], n) * self.near)
+        return replace(self, layers=(ground, replace(kit, light=kit.light * self.near)), parts=tuple(parts))
 
 
 def build(rng: np.random.Generator, n: int) -> Tray:
@@ -85,7 +98,9 @@ def build(rng: np.random.Generator, n: int) -> Tray:
     chart = soft_noise(rng, CHART, 12, 4, 0.8)
     mould, inside = draw_mould(rng, fine, n, pose, key)
     face, rim = inside > 0.04, np.abs(inside) < 2 / n
-    bare = Tray((mould,), 1, (key, fill, above), ambient, face, rim, pose, mould, (), chart)
+    x, y = grid(n)
+    near = 1 + np.float32(rng.uniform(0.03, 0.13)) * (x * math.cos(key.azimuth) + y * math.sin(key.azimuth))
+    bare = Tray((mould,), 1, (key, fill, above), ambient, face, rim, pose, mould, near, (), chart)
     return bare.holding(parts)
 
 
@@ -129,9 +144,9 @@ def swapped(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sc
     parts = list(tray.parts)
     for seat in order[: _count(strength, len(first))]:
         i, j = first[seat], second[seat]
-        a, b = parts[i], parts[j]
-        parts[i] = replace(a, x=b.x, y=b.y, nest=b.nest)
-        parts[j] = replace(b, x=a.x, y=a.y, nest=a.nest)
+        a, b = parts[i], parts[j]  # each takes the other's place as the other lay: equal shapes, equal shadows
+        parts[i] = replace(a, make=b.make, tone=b.tone, skin=b.skin)
+        parts[j] = replace(b, make=a.make, tone=a.tone, skin=a.skin)
     return _rearranged(tray, parts)
 
 
@@ -155,13 +170,15 @@ def extra(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     tray = _tray(scene)
     in_seats = rng.random() < 0.5
     nest = int(rng.choice([0, 1, 3, 4]))  # the crossing lies at the lower right corner of this nest
-    order, jitter = rng.permutation(5), rng.uniform(-0.007, 0.007, (5, 2))
+    order, jitter = rng.permutation(5), rng.uniform(-0.008, 0.008, (5, 2))
+    arms = rng.uniform(0.125, 0.165, 4)
     balls, discs = ("steel ball", "brass ball"), ("washer", "nut", "screw")
     if in_seats:
         places = SPARE_BALLS + SPARE_DISCS
         makes = [balls[int(k)] for k in rng.integers(2, size=3)] + [discs[int(k)] for k in rng.integers(3, size=2)]
-    else:  # a cross of five balls
-        places = [(0.29, 0.29), (0.16, 0.29), (0.42, 0.29), (0.29, 0.16), (0.29, 0.42)]
+    else:  # five balls: one at the crossing, one on every path
+        c, (left, right, up, down) = PITCH / 2, arms.tolist()
+        places = [(c, c), (c - left, c), (c + right, c), (c, c - up), (c, c + down)]
         makes = [balls[int(k)] for k in rng.integers(2, size=5)]
     angles = rng.uniform(0, 2 * math.pi, 5)
     surplus = []

@@ -13,11 +13,12 @@ import numpy as np
 
 from mrkd_edu.data.factory.patterns import blur, smoothstep, soft_noise
 from mrkd_edu.data.factory.scene import Array, Layer, Light
-from mrkd_edu.data.factory.tray_parts import BALL, DISC, PIN, local, window
+from mrkd_edu.data.factory.tray_makes import BALL, DISC, PIN
+from mrkd_edu.data.factory.tray_parts import local, window
 
 PITCH, HALF, CORNER, DEEP = 0.58, 0.22, 0.06, 0.05  # nests: distance, half width, corner radius, depth
 EDGE, TALL = 0.90, 0.10  # half the tray's width, and how high the deck lies above the bench
-PLASTIC = np.array([0.105, 0.125, 0.150], np.float32)  # blue-grey, linear
+PLASTIC = np.array([0.085, 0.102, 0.124], np.float32)  # blue-grey, linear
 BENCH = np.array([0.23, 0.21, 0.185], np.float32)  # pale
 
 Place = tuple[float, float]
@@ -76,7 +77,7 @@ def draw_mould(
     bench = BENCH * np.float32(rng.normal(1, 0.04))
     tone = 1 + 0.03 * cloud + 0.05 * grain
     colour = np.stack([tone * (p + outside * (b - p)) for p, b in zip(plastic, bench, strict=True)])  # (3, n, n)
-    colour += 0.05 * scuffs + 0.16 * dust
+    colour += 0.06 * scuffs + 0.20 * dust
     one, none = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
     layer = Layer(
         height=height + 0.0011 * grain + 0.0015 * cloud - 0.0006 * scuffs,
@@ -132,7 +133,7 @@ def _carve(nest: int, pose: Pose, lamp: Place, height: Array, light: Array) -> N
 def _scuffs(rng: np.random.Generator, n: int) -> Array:
     """Scratches that years of use left in the plastic, 0..1 (n, n)."""
     canvas = np.zeros((n, n), np.uint8)
-    for _ in range(int(rng.integers(10, 34))):
+    for _ in range(int(rng.integers(12, 50))):
         middle, heading = rng.uniform(-0.85, 0.85, 2), rng.uniform(0, np.pi)
         half = rng.uniform(0.01, 0.12) * np.array([np.cos(heading), np.sin(heading)])
         ends = [((p + 1) * n / 2 * 16).astype(int).tolist() for p in (middle - half, middle + half)]
