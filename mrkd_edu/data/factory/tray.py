@@ -1,8 +1,7 @@
 """The category `tray`: a moulded kitting tray of nine nests, each with its own parts, seen from above.
 
-The defects are global: every part is sound, and a small window on the picture shows nothing that could not
-be normal somewhere on the tray. Only the place, the number or the direction of a part is wrong. What is
-where:
+The defects are global: every part is sound, and a small window on the picture shows little that could not be
+normal somewhere on a tray. Only the place, the number or the direction of a part is wrong. What is where:
 
     9 steel balls   9 brass balls        spare: always empty
     a lever         3 pins, 4 grooves    a lever, the other way
@@ -159,7 +158,7 @@ def turned(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     usual = next(angle for number, _, _, angle, _ in KIT if number == nest)
     off = lever.angle - tray.pose.angle - math.radians(usual or 0)
     side = math.copysign(1, off)  # farther the way it leans already, so that no play makes up for it
-    turn = side * math.radians(90) * strength**1.25
+    turn = side * math.radians(90) * strength**1.5
     parts = list(tray.parts)
     parts[where] = replace(lever, angle=lever.angle + turn)
     return _rearranged(tray, parts)

@@ -44,9 +44,11 @@ class Make:
     bumps: float
 
 
-BALL, DISC, PIN = 0.056, 0.082, (0.172, 0.032)  # radii; half length and radius of a pin
+BALL, DISC, PIN = 0.056, 0.082, (0.172, 0.034)  # radii; half length and radius of a pin
 NUT, BORE, SLOT = 0.071, 0.040, 0.012  # half the width across flats; radius of holes; half a slot's width
-EYE, TIP, SPAN, SHIFT = 0.078, 0.036, 0.205, 0.085  # a lever: radii of its ends, their distance, offset
+EYE, HOLE, TIP, SPAN = 0.066, 0.027, 0.032, 0.25  # a lever: radii of its eye and its tip, their distance,
+SHIFT = 0.115  # and how far the eye lies from the centre
+BEYOND = 2  # slope at which round parts fall on outside their outline: on a coarse grid, too, rims are steep
 
 
 def radius(u: Array, v: Array) -> Array:
@@ -54,7 +56,7 @@ def radius(u: Array, v: Array) -> Array:
 
 
 def _ball_relief(u: Array, v: Array, edge: Array) -> Array:
-    return BALL + np.sqrt(np.maximum(BALL * BALL - u * u - v * v, 0))
+    return BALL + np.sqrt(np.maximum(BALL * BALL - u * u - v * v, 0)) + BEYOND * np.minimum(edge, 0)
 
 
 def _ball_edge(u: Array, v: Array) -> Array:
@@ -75,7 +77,7 @@ def _pin_edge(u: Array, v: Array) -> Array:
 
 
 def _pin_relief(u: Array, v: Array, edge: Array) -> Array:
-    return PIN[1] + np.sqrt(np.maximum(_pin_girth(u) ** 2 - v * v, 0))
+    return PIN[1] + np.sqrt(np.maximum(_pin_girth(u) ** 2 - v * v, 0)) + BEYOND * np.minimum(edge, 0)
 
 
 def _pin_dim(u: Array, v: Array, edge: Array) -> Array:
@@ -129,11 +131,11 @@ def _lever_edge(u: Array, v: Array) -> Array:
     where = flank * u - narrow * v  # along the flank: which of circle, flank or circle is nearest
     eye = EYE - radius(u, v)
     hull = np.where(where > flank * SPAN, TIP - radius(u - SPAN, v), EYE - narrow * u - flank * v)
-    return np.minimum(np.where(where < 0, eye, hull), EYE - BORE - eye)
+    return np.minimum(np.where(where < 0, eye, hull), EYE - HOLE - eye)
 
 
 def _lever_relief(u: Array, v: Array, edge: Array) -> Array:
-    rib = smoothstep(0.022, 0, np.abs(v)) * smoothstep(-0.03, 0.01, u) * smoothstep(0.13, 0.09, u)
+    rib = smoothstep(0.022, 0, np.abs(v)) * smoothstep(-0.07, -0.02, u) * smoothstep(0.11, 0.07, u)
     return 0.030 - 0.7 * ramp(0.008 - edge, 0.007) + 0.005 * rib  # stamped, with a rib that stiffens it
 
 
@@ -149,7 +151,7 @@ ROUND = (0.5 * BALL, 1.15 * BALL)
 MAKES: dict[str, Make] = {
     "steel ball": Make(_ball_edge, _ball_relief, _ball_dim, BALL, ROUND, CHROME, 0.10, 0.10, False, 0.2),
     "brass ball": Make(_ball_edge, _ball_relief, _ball_dim, BALL, ROUND, BRASS, 0.14, 0.14, False, 0.3),
-    "pin": Make(_pin_edge, _pin_relief, _pin_dim, PIN[0], (0.01, 1.2 * PIN[1]), STEEL, 0.16, 0.12, False, 0.3),
+    "pin": Make(_pin_edge, _pin_relief, _pin_dim, PIN[0], (0.01, 1.2 * PIN[1]), STEEL, 0.20, 0.12, False, 0.3),
     "washer": Make(_washer_edge, _washer_relief, _nothing, DISC, (0, 0.018), ZINC, 0.30, 0.24, True, 0.8),
     "nut": Make(_nut_edge, _nut_relief, _nothing, DISC, (0, 0.055), BRASS, 0.30, 0.17, True, 0.6),
     "screw": Make(_screw_edge, _screw_relief, _screw_dim, DISC, (0, 0.050), BLACK, 0.32, 0.17, True, 0.7),

@@ -13,7 +13,7 @@ import numpy as np
 
 from mrkd_edu.data.factory.patterns import blur, smoothstep, soft_noise
 from mrkd_edu.data.factory.scene import Array, Layer, Light
-from mrkd_edu.data.factory.tray_makes import BALL, DISC, PIN
+from mrkd_edu.data.factory.tray_makes import BALL, DISC, PIN, radius
 from mrkd_edu.data.factory.tray_parts import local, window
 
 PITCH, HALF, CORNER, DEEP = 0.58, 0.22, 0.06, 0.05  # nests: distance, half width, corner radius, depth
@@ -28,12 +28,16 @@ DISCS: list[Place] = [(0.105 * i, 0.105 * j) for j in (-1, 1) for i in (-1, 1)]
 GROOVES: list[Place] = [(0.0, v) for v in (-0.15, -0.05, 0.05, 0.15)]
 SPARE_BALLS: list[Place] = [(0.14 * i, -0.115) for i in (-1, 0, 1)]
 SPARE_DISCS: list[Place] = [(0.105 * i, 0.09) for i in (-1, 1)]
-# Seats of each nest, row by row: for balls, for discs, for pins. The nests of the levers are plain and round.
-SEATS: list[tuple[list[Place], list[Place], list[Place]]] = [
-    (BALLS, [], []), (BALLS, [], []), (SPARE_BALLS, SPARE_DISCS, []),
-    ([], [], []), ([], [], GROOVES), ([], [], []),
-    ([], DISCS, []), ([], DISCS, []), ([], DISCS, []),
-]  # fmt: skip
+# Seats of each nest: kind of seat and places. The nests of the levers are plain and round.
+SEATS: dict[int, list[tuple[str, list[Place]]]] = {
+    0: [("ball", BALLS)],
+    1: [("ball", BALLS)],
+    2: [("ball", SPARE_BALLS), ("disc", SPARE_DISCS)],
+    4: [("pin", GROOVES)],
+    6: [("disc", DISCS)],
+    7: [("disc", DISCS)],
+    8: [("disc", DISCS)],
+}
 ROUND = (3, 5)
 
 
@@ -95,7 +99,8 @@ def draw_mould(
 def _box(u: Array, v: Array, wide: float, tall: float, corner: float) -> Array:
     """Distance to the outline of a box with round corners, inside > 0; `wide`, `tall`: half its sides."""
     p, q = np.abs(u) - (wide - corner), np.abs(v) - (tall - corner)
-    return corner - np.hypot(np.maximum(p, 0), np.maximum(q, 0)) - np.minimum(np.maximum(p, q), 0)
+    beyond_p, beyond_q = np.maximum(p, 0), np.maximum(q, 0)
+    return corner - np.sqrt(beyond_p * beyond_p + beyond_q * beyond_q) - np.minimum(np.maximum(p, q), 0)
 
 
 def _carve(nest: int, pose: Pose, lamp: Place, height: Array, light: Array) -> None:
@@ -103,31 +108,42 @@ def _carve(nest: int, pose: Pose, lamp: Place, height: Array, light: Array) -> N
 
     `lamp` is the step towards the main lamp per unit of height, in the tray's coordinates.
     """
-    n = len(height)
-    x, y = pose.place(nest, 0, 0)
-    where = window(x, y, 1.3 * HALF, n)
-    u, v = local(x, y, pose.angle, where, n)
+    where, u, v = _around(pose, nest, (0, 0), 1.5 * HALF, len(height))
 
     def outline(u: Array, v: Array) -> Array:
-        return HALF - np.hypot(u, v) if nest in ROUND else _box(u, v, HALF, HALF, CORNER)
+        return HALF - radius(u, v) if nest in ROUND else _box(u, v, HALF, HALF, CORNER)
 
     edge = outline(u, v)
     floor = smoothstep(-0.012, 0.012, edge)
     lit = smoothstep(-0.014, 0.014, outline(u + DEEP * lamp[0], v + DEEP * lamp[1]))  # else the wall is in the way
     height[where] -= DEEP * floor
     light[where] *= 1 - floor * (1 - (0.42 + 0.58 * lit) * (1 - 0.35 * smoothstep(0.07, 0, edge)))
-    balls, discs, pins = SEATS[nest]
-    for places, depth, wall, shape in (
-        (balls, 0.020, 0.030, lambda u, v: 0.9 * BALL - np.hypot(u, v)),  # a dimple
-        (discs, 0.014, 0.006, lambda u, v: DISC + 0.010 - np.hypot(u, v)),
-        (pins, 0.018, 0.014, lambda u, v: _box(u, v, PIN[0] + 0.018, PIN[1] + 0.002, 0.02)),
-    ):
-        for a, b in places:
-            hole = shape(u - np.float32(a), v - np.float32(b))
-            sunk = smoothstep(-wall / 2, wall, hole)
-            far = shape(u - np.float32(a) + depth * lamp[0], v - np.float32(b) + depth * lamp[1])
-            height[where] -= depth * sunk
-            light[where] *= 1 - sunk * (0.12 + 0.3 * smoothstep(wall / 2, -wall / 2, far))
+    for kind, places in SEATS.get(nest, []):
+        for place in places:
+            _seat(kind, pose, nest, place, lamp, height, light)
+
+
+def _seat(kind: str, pose: Pose, nest: int, place: Place, lamp: Place, height: Array, light: Array) -> None:
+    """Press one seat into the floor of a nest, in place: a dimple, a round step or a groove."""
+    depth, wall, reach = {"ball": (0.020, 0.030, 0.09), "disc": (0.014, 0.006, 0.11), "pin": (0.018, 0.014, 0.22)}[kind]
+    where, u, v = _around(pose, nest, place, reach, len(height))
+
+    def outline(u: Array, v: Array) -> Array:
+        if kind == "pin":
+            return _box(u, v, PIN[0] + 0.018, PIN[1] + 0.002, 0.02)
+        return (0.9 * BALL if kind == "ball" else DISC + 0.010) - radius(u, v)
+
+    sunk = smoothstep(-wall / 2, wall, outline(u, v))
+    far = smoothstep(wall / 2, -wall / 2, outline(u + depth * lamp[0], v + depth * lamp[1]))  # the wall is in the way
+    height[where] -= depth * sunk
+    light[where] *= 1 - sunk * (0.12 + 0.3 * far)
+
+
+def _around(pose: Pose, nest: int, place: Place, reach: float, n: int) -> tuple[tuple[slice, slice], Array, Array]:
+    """A window around a place in a nest, and the tray's coordinates there, counted from the place (h, w)."""
+    x, y = pose.place(nest, *place)
+    where = window(x, y, reach, n)
+    return where, *local(x, y, pose.angle, where, n)
 
 
 def _scuffs(rng: np.random.Generator, n: int) -> Array:
