@@ -38,13 +38,14 @@ from mrkd_edu.data.factory.tray_mould import (
 )
 from mrkd_edu.data.factory.tray_parts import CHART, Part, draw_parts, draw_shadows
 
+LEVERS = {3: 45.0, 5: 135.0}  # their nests, and the direction of each in degrees
 # nest, make, places, usual angle in degrees (None: any), play in the seat along both axes
 KIT: list[tuple[int, str, list[Place], float | None, Place]] = [
     (0, "steel ball", BALLS, None, (0.006, 0.006)),
     (1, "brass ball", BALLS, None, (0.006, 0.006)),
-    (3, "lever", [(0, 0)], 45, (0.012, 0.012)),
+    (3, "lever", [(0, 0)], LEVERS[3], (0.012, 0.012)),
     (4, "pin", GROOVES[:3], 0, (0.016, 0.002)),
-    (5, "lever", [(0, 0)], 135, (0.012, 0.012)),
+    (5, "lever", [(0, 0)], LEVERS[5], (0.012, 0.012)),
     (6, "washer", DISCS, None, (0.008, 0.008)),
     (7, "nut", DISCS, None, (0.008, 0.008)),
     (8, "screw", DISCS, None, (0.008, 0.008)),
@@ -53,7 +54,6 @@ NOWHERE = -1  # the nest of a part that has none
 SPARE = 2
 CLUSTERS = (0, 1, 4, 6, 7, 8)  # nests with several parts
 ALIKE = ((0, 1), (0, 1), (6, 7), (7, 8), (6, 8))  # nests with equal seats; that of balls as often as any disc's
-LEVERS = (3, 5)
 SLACK = 4.0  # degrees that a keyed part may deviate from its direction
 
 
@@ -152,15 +152,14 @@ def swapped(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sc
 def turned(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """A lever lies in the wrong direction, up to a quarter turn."""
     tray = _tray(scene)
-    nest = LEVERS[int(rng.integers(len(LEVERS)))]
+    nest = list(LEVERS)[int(rng.integers(len(LEVERS)))]
     where = next(i for i, part in enumerate(tray.parts) if part.nest == nest)
     lever = tray.parts[where]
-    usual = next(angle for number, _, _, angle, _ in KIT if number == nest)
-    off = lever.angle - tray.pose.angle - math.radians(usual or 0)
+    off = lever.angle - tray.pose.angle - math.radians(LEVERS[nest])
     side = math.copysign(1, off)  # farther the way it leans already, so that no play makes up for it
-    turn = side * math.radians(90) * strength**1.5
+    turn = math.radians(90) * strength**1.5  # 5 degrees at strength 0.15: a little more than the play
     parts = list(tray.parts)
-    parts[where] = replace(lever, angle=lever.angle + turn)
+    parts[where] = replace(lever, angle=lever.angle + side * turn)
     return _rearranged(tray, parts)
 
 
@@ -169,8 +168,8 @@ def extra(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     tray = _tray(scene)
     in_seats = rng.random() < 0.5
     nest = int(rng.choice([0, 1, 3, 4]))  # the crossing lies at the lower right corner of this nest
-    order, jitter = rng.permutation(5), rng.uniform(-0.008, 0.008, (5, 2))
-    arms = rng.uniform(0.125, 0.165, 4)
+    order, jitter = rng.permutation(5), rng.uniform(-0.011, 0.011, (5, 2))
+    arms = rng.uniform(0.125, 0.175, 4)
     balls, discs = ("steel ball", "brass ball"), ("washer", "nut", "screw")
     if in_seats:
         places = SPARE_BALLS + SPARE_DISCS

@@ -52,15 +52,19 @@ BEYOND = 2  # slope at which round parts fall on outside their outline: on a coa
 
 
 def radius(u: Array, v: Array) -> Array:
+    """Distance from the centre, never 0."""
     return np.sqrt(u * u + v * v) + np.float32(1e-6)
 
 
-def _ball_relief(u: Array, v: Array, edge: Array) -> Array:
-    return BALL + np.sqrt(np.maximum(BALL * BALL - u * u - v * v, 0)) + BEYOND * np.minimum(edge, 0)
+# A kind's shape: its `edge`, its `relief` and, where it shades itself, its `dim`; see `Make`.
 
 
 def _ball_edge(u: Array, v: Array) -> Array:
     return BALL - radius(u, v)
+
+
+def _ball_relief(u: Array, v: Array, edge: Array) -> Array:
+    return BALL + np.sqrt(np.maximum(BALL * BALL - u * u - v * v, 0)) + BEYOND * np.minimum(edge, 0)
 
 
 def _ball_dim(u: Array, v: Array, edge: Array) -> Array:
