@@ -12,8 +12,9 @@ from mrkd_edu.data.factory.metal import METAL
 from mrkd_edu.data.factory.render import Camera, develop, picture
 from mrkd_edu.data.factory.scene import Array, Category
 from mrkd_edu.data.factory.surface import SURFACE
+from mrkd_edu.data.factory.tray import TRAY
 
-CATEGORIES: dict[str, Category] = {c.name: c for c in CATS}
+CATEGORIES: dict[str, Category] = {c.name: c for c in (METAL, FABRIC, SURFACE, TRAY)}
 
 FREE, TRAIN, TEST_GOOD, TEST_DEFECTIVE = range(4)  # the streams of pictures; no two share random numbers
 SMALLEST = 32  # pixels; below this a nut is no longer one
