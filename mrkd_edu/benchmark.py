@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.evaluate import COSTS, check_test_set, evaluate
 from mrkd_edu.hardware import pick_device
-from mrkd_edu.model import Variant
+from mrkd_edu.model import VARIANTS, Detector, Variant
+from mrkd_edu.neighbours import Neighbours
 from mrkd_edu.run import Plan, run, run_key, split
 
 KEY = ("category", "variant", "seed", "backbone", "size", "steps")
@@ -36,7 +37,7 @@ def benchmark(
     out: str | Path,
     *,
     plan: Plan | None = None,
-    variants: Sequence[Variant] = ("rd", "ilm", "flm", "mrkd"),
+    variants: Sequence[Variant] = ("nn", *VARIANTS),
     seeds: Iterable[int] = (0, 1, 2),
     device: str = "auto",
     progress: bool = True,
@@ -76,18 +77,33 @@ def benchmark(
             bar.set_postfix_str(f"{data.name} {variant} seed {seed}")
             mine = replace(plan, variant=variant, seed=seed)
             learned, _ = split(len(data.train), seed)
-            steps = mine.recipe.total_steps(len(learned))
+            steps = 0 if variant == "nn" else mine.recipe.total_steps(len(learned))
             key = tuple(str(v) for v in (data.name, variant, seed, mine.backbone, mine.size, steps))
             run_name = run_key(data, mine, where)
             if key not in rows or keys.get(" ".join(key)) != run_name:
-                model = run(data, mine, device=device, progress=False)
-                result = evaluate(model, data, progress=False)
+                result = evaluate(detector(data, mine, device), data, progress=False)
                 rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}
                 _write(table, rows.values())
                 keys[" ".join(key)] = run_name
                 keys_file.write_text(json.dumps(keys, indent=1) + "\n", encoding="utf-8")
             wanted.append(rows[key])
     return wanted
+
+
+def detector(data: AnomalyFolder, plan: Plan, device: str = "auto") -> Detector:
+    """The detector of one row: a trained model, or for `nn` a bank of features. Both have a threshold.
+
+    `nn` remembers the images that a student would learn from, and takes its threshold from the same held-out ones.
+    """
+    if plan.variant != "nn":
+        return run(data, plan, device=device, progress=False)
+    images = data.train_images(plan.size)
+    learned, held_out = split(len(images), plan.seed)
+    model = Neighbours(
+        images[learned], backbone=plan.backbone, seed=plan.seed, precision=plan.precision, device=pick_device(device)
+    )
+    model.calibrate(model.predict([images.paths[i] for i in held_out]).score)
+    return model
 
 
 def read_results(path: str | Path) -> dict[tuple[str, ...], Row]:

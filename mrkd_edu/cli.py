@@ -44,7 +44,7 @@ DataFolder = Annotated[
     Path, typer.Argument(metavar="DATA", help="Folder of one category: MVTec layout, good/ + others, or just images.")
 ]
 Backbone = Annotated[str, typer.Option(help="Teacher. Without network: efficientnet_lite0, _lite1, _lite2.")]
-Size = Annotated[int, typer.Option(help="Images are resized to this many pixels a side; a multiple of 32.", min=32)]
+Size = Annotated[int, typer.Option(help="Images are resized to this many pixels a side; a multiple of 64.", min=32)]
 Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the recipe's, 300].", min=1)]
 Recipe = Annotated[str, typer.Option(help="`workshop` (minutes) or `paper` (200 epochs, for a GPU).")]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
@@ -100,21 +100,29 @@ def demo(
 @data_app.command("toy")
 def data_toy(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the data set.")],
-    category: Annotated[str, typer.Option(help="What to photograph.")] = "metal",
+    category: Annotated[str, typer.Option(help="`metal`, `fabric`, `surface`, `tray`, or `all` four.")] = "metal",
+    train: Annotated[int, typer.Option(help="Normal training images.", min=0)] = 80,
+    test_good: Annotated[int, typer.Option(help="Normal test images.", min=0)] = 20,
+    test_defective: Annotated[int, typer.Option(help="Defective test images, all kinds together.", min=0)] = 30,
     size: Annotated[int, typer.Option(help="Side of the images, pixels.", min=32)] = 256,
     seed: Annotated[int, typer.Option(help="Another seed gives another data set.", min=0)] = 0,
 ) -> None:
     """Render a toy data set: products with known defects, exact masks, and the normal twin of every defect.
 
-    Example:  mrkd-edu data toy data --category metal --seed 1
+    `metal` is a turned nut, `fabric` a woven cloth, `surface` a photographed slab; in `tray` every part is as it
+    should be, but one is missing, surplus, turned, or in another's place.
+
+    Example:  mrkd-edu data toy data --category all --seed 1
     """
     with errors():
-        from mrkd_edu.data.factory import make_toy
+        from mrkd_edu.data.factory import CATEGORIES, make_toy
         from mrkd_edu.data.folder import AnomalyFolder
 
-        path = make_toy(folder, category, size=size, seed=seed, progress=True)
-        say(AnomalyFolder(path).summary())
-        say(f"In {path}")
+        numbers = {"train": train, "test_good": test_good, "test_defective": test_defective}
+        for name in CATEGORIES if category == "all" else (category,):
+            path = make_toy(folder, name, **numbers, size=size, seed=seed, progress=True)
+            say(AnomalyFolder(path).summary())
+            say(f"In {path}")
 
 
 @app.command()
@@ -221,7 +229,9 @@ def predict(
 def benchmark(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Categories, or folders that hold categories.")],
     out: Annotated[Path, typer.Option(help="Folder of results.csv; what is there already is not done again.")],
-    variants: Annotated[str, typer.Option(help="Comma-separated.")] = "rd,ilm,flm,mrkd",
+    variants: Annotated[
+        str, typer.Option(help="Comma-separated; `nn` is the nearest-neighbour baseline.")
+    ] = "nn,rd,ilm,flm,mrkd",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     steps: Steps = None,
     size: Size = 256,
@@ -239,13 +249,82 @@ def benchmark(
         from mrkd_edu.benchmark import summary
         from mrkd_edu.data.folder import find_categories
 
-        chosen = [check_variant(v.strip()) for v in variants.split(",")]
-        numbers = [seed_number(s) for s in seeds.split(",")]
+        chosen = [check_variant(v.strip(), baseline=True) for v in variants.split(",")]
+        numbers = [whole_number("--seeds", s) for s in seeds.split(",")]
         plan = make_plan(chosen[0], backbone, size, steps, numbers[0], recipe, precision)
         folders = [category for folder in data for category in find_categories(folder)]
         rows = run_benchmark(folders, out, plan=plan, variants=chosen, seeds=numbers, device=device)
         console.print(summary(rows))
         say(f"Rows: {out / 'results.csv'}")
+
+
+@app.command()
+def leakage(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained model.")],
+    data: DataFolder,
+    device: Device = "auto",
+) -> None:
+    """How much of each kind of defect does the student copy? 0 restores the normal image, 1 lets the defect through.
+
+    Needs a test set with twins, such as the toy factory's.
+
+    Example:  mrkd-edu leakage runs/fabric data/fabric
+    """
+    with errors():
+        from mrkd_edu.data.folder import AnomalyFolder
+        from mrkd_edu.model import MRKD
+        from mrkd_edu.overgeneralisation import leakage_by_kind
+
+        model, folder = MRKD.load(run, device), AnomalyFolder(data)
+        table = Table("kind", title=f"{folder.name}, {model.settings.variant}: leakage", title_justify="left")
+        for stride in model.settings.strides:
+            table.add_column(f"stride {stride}", justify="right")
+        table.add_column("mean", justify="right")
+        for kind, scales in leakage_by_kind(model, folder).items():
+            table.add_row(escape(kind), *(number(v, 3) for v in (*scales, sum(scales) / len(scales))))
+        console.print(table)
+
+
+@app.command()
+def theatre(
+    data: DataFolder,
+    out: Annotated[Path, typer.Option(help="Folder of theatre.csv and theatre.png.")] = Path("theatre"),
+    variants: Annotated[str, typer.Option(help="Comma-separated.")] = "rd,mrkd",
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0",
+    at: Annotated[str, typer.Option(help="Steps at which to look at the test set.")] = "75,150,300,600,1200",
+    size: Size = 256,
+    backbone: Backbone = "efficientnet_lite0",
+    recipe: Recipe = "workshop",
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Train longer and longer: does the student find more, or does it only copy more? One figure and one table.
+
+    Example:  mrkd-edu theatre photos/tile --at 75,150,300,600,1200 --seeds 0,1,2 --out theatre
+    """
+    with errors():
+        from mrkd_edu.data.folder import AnomalyFolder
+        from mrkd_edu.overgeneralisation import theatre as play
+        from mrkd_edu.overgeneralisation import write_acts
+        from mrkd_edu.plots_leakage import theatre_curves
+
+        chosen = [check_variant(v.strip()) for v in variants.split(",")]
+        looks = sorted({whole_number("--at", s) for s in at.split(",")})
+        acts = []
+        for seed in (whole_number("--seeds", s) for s in seeds.split(",")):
+            plan = make_plan(chosen[0], backbone, size, None, seed, recipe, precision)
+            acts += play(AnomalyFolder(data), plan, looks, variants=chosen, device=device)
+            write_acts(out / "theatre.csv", acts)  # after each seed, so that an interruption loses little
+        theatre_curves(acts).savefig(out / "theatre.png", dpi=100)
+        table = Table("variant", "seed", "steps", title=AnomalyFolder(data).name, title_justify="left")
+        for name in ("loss", "image AUROC", "pixel AUROC", "leakage"):
+            table.add_column(name, justify="right")
+        for a in acts:
+            mean = None if a.leakage is None else sum(a.leakage) / len(a.leakage)
+            values = (number(v, 3) for v in (a.loss, a.image_auroc, a.pixel_auroc, mean))
+            table.add_row(a.variant, str(a.seed), str(a.step), *values)
+        console.print(table)
+        say(f"Figure: {out / 'theatre.png'}, rows: {out / 'theatre.csv'}")
 
 
 @app.command()
@@ -282,14 +361,14 @@ def make_plan(
     chosen = RECIPES[recipe]
     if steps is not None:
         chosen = replace(chosen, steps=steps, epochs=None)
-    return Plan(check_variant(variant), backbone, size, seed, chosen, precision)  # type: ignore[arg-type]
+    return Plan(check_variant(variant, baseline=variant == "nn"), backbone, size, seed, chosen, precision)  # type: ignore[arg-type]
 
 
-def check_variant(variant: str) -> Any:
-    """The variant, if it is one."""
+def check_variant(variant: str, baseline: bool = False) -> Any:
+    """The variant, if it is one; `baseline`: `nn` counts as one."""
     from mrkd_edu.model import VARIANTS
 
-    check_choice("--variant", variant, VARIANTS)
+    check_choice("--variants" if baseline else "--variant", variant, ("nn", *VARIANTS) if baseline else VARIANTS)
     return variant
 
 
@@ -299,10 +378,10 @@ def check_choice(option: str, value: str, choices: Any) -> None:
         raise ValueError(f"{option} {value}: no such choice. Choose one of: {', '.join(choices)}.")
 
 
-def seed_number(text: str) -> int:
-    """A seed from the command line."""
+def whole_number(option: str, text: str) -> int:
+    """One of the whole numbers of an option that takes several."""
     if not text.strip().isdigit():
-        raise ValueError(f"--seeds {text}: seeds are whole numbers with commas between them, for instance 0,1,2.")
+        raise ValueError(f"{option} {text}: give whole numbers with commas between them, for instance 0,1,2.")
     return int(text)
 
 

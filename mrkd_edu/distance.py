@@ -10,6 +10,7 @@ Everything rests on the cosine distance of two feature vectors at one position,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -88,22 +89,32 @@ def _mirror(n: int, radius: int) -> Tensor:
     return torch.minimum(index, period - index)
 
 
+def enlarge(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (B, C, h, w) to (B, C, *size), bilinear, with pixel centres in place.
+
+    Example:
+        >>> enlarge(torch.tensor([[[[0.0, 1.0]]]]), (1, 4)).flatten().tolist()
+        [0.0, 0.25, 0.75, 1.0]
+    """
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
 def anomaly_map(
     teacher: list[Tensor],
     student: list[Tensor],
     size: tuple[int, int],
     *,
-    combine: Literal["sum", "product"] = "sum",
+    weights: Sequence[float] | None = None,
     sigma: float = 4.0,
 ) -> Tensor:
     r"""Where teacher and student disagree, at the size of the image.
 
-    :math:`A = \mathcal{G}_\sigma * \sum_k \operatorname{up}(d(T_k, S_k))`, with bilinear upsampling.
+    :math:`A = \mathcal{G}_\sigma * \sum_k w_k \operatorname{up}(d(T_k, S_k))`, with bilinear upsampling.
 
     Args:
         teacher, student: three maps each, (B, C_k, h_k, w_k).
         size: height and width of the result, pixels.
-        combine: add the scales (the paper), or multiply them: a defect must then show at every scale.
+        weights: :math:`w_k` of the scales, see `scales.py`. None: all 1, as in the papers.
         sigma: of the Gaussian smoothing, pixels; 0 switches it off. 4 at 256 pixels in the papers.
 
     Returns:
@@ -114,12 +125,13 @@ def anomaly_map(
         >>> anomaly_map(t, t, (64, 64)).shape
         torch.Size([1, 64, 64])
     """
+    weights = weights or [1.0] * len(teacher)
     scales = [
-        F.interpolate(cosine_distance(t, s)[:, None], size, mode="bilinear", align_corners=False)[:, 0]
-        for t, s in zip(teacher, student, strict=True)
+        w * enlarge(cosine_distance(t, s)[:, None], size)[:, 0]
+        for w, t, s in zip(weights, teacher, student, strict=True)
+        if w  # a scale that does not count costs nothing
     ]  # K maps (B, H, W)
-    stacked = torch.stack(scales)  # (K, B, H, W)
-    maps = stacked.sum(0) if combine == "sum" else stacked.prod(0)
+    maps = torch.stack(scales).sum(0)  # (B, H, W)
     return gaussian_blur(maps, sigma) if sigma > 0 else maps
 
 

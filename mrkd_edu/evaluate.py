@@ -20,7 +20,7 @@ from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.leakage import LeakageUndefined, leakage
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
-from mrkd_edu.model import MRKD, verdict
+from mrkd_edu.model import Detector, verdict
 from mrkd_edu.nsa import preset
 
 BATCH = 16
@@ -87,7 +87,7 @@ def check_test_set(data: AnomalyFolder, size: int) -> np.ndarray | None:
     return data.test_masks(size) if data.has_masks else None
 
 
-def evaluate(model: MRKD, data: AnomalyFolder, *, progress: bool = True) -> Evaluation:
+def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> Evaluation:
     """Score the test images of `data`, and measure.
 
     Metrics that the data cannot give (no defective images, no masks) are None.

@@ -18,7 +18,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,10 +35,12 @@ from mrkd_edu.data.images import list_images, read_image
 from mrkd_edu.distance import anomaly_map, image_score
 from mrkd_edu.flm import FeatureMasking
 from mrkd_edu.hardware import Precision, autocast, number_format, pick_device
+from mrkd_edu.recipe import RECIPES
+from mrkd_edu.standardise import Standardise
 from mrkd_edu.student import Student
 from mrkd_edu.teacher import OFFLINE_TEACHER, Teacher
 
-Variant = Literal["rd", "ilm", "flm", "mrkd"]
+Variant = Literal["nn", "rd", "ilm", "flm", "mrkd"]  # nn is a baseline without a student, see neighbours.py
 VARIANTS: tuple[Variant, ...] = ("rd", "ilm", "flm", "mrkd")
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
@@ -94,80 +96,33 @@ class Settings:
     backbone: str = OFFLINE_TEACHER
     variant: Variant = "mrkd"
     size: int = 256
-    strides: tuple[int, int, int] = (4, 8, 16)
+    strides: tuple[int, ...] = (4, 8, 16)
+    width: int | None = None
+    standardise: bool = False
     drop: float | tuple[float, ...] = 0.2
     residual: bool = True
-    combine: Literal["sum", "product"] = "sum"
     precision: Precision = "auto"
+    weights: tuple[float, ...] | None = None
     threshold: float | None = None
     history: dict[str, Any] = field(default_factory=dict)
 
 
-class MRKD(nn.Module):
-    r"""A frozen teacher, a student that learns to imitate it on normal images, and their distance.
+class Detector(nn.Module):
+    """What every detector can do once it has anomaly maps: predict, and choose a threshold from normal images.
 
-    Args:
-        backbone: the teacher, a key of `teacher.BACKBONES`.
-        variant: `"rd"`, `"ilm"`, `"flm"` or `"mrkd"`.
-        size: side of the square that every image is resized to, pixels; a multiple of 32.
-        strides: of the three scales.
-        drop: FLM's :math:`\lambda`, one number or one per scale.
-        residual: whether FLM's generation modules start as the identity.
-        combine: add or multiply the scales' maps.
-        precision: number format of the networks; `"auto"` is the one that is quick on the device.
-        seed: of the student's initial weights.
-        pretrained: `False` gives the teacher random weights, for tests of shapes only.
-
-    Raises:
-        ValueError: unknown variant, backbone or precision, or a size that is not a multiple of 32.
-
-    Example:
-        >>> model = MRKD(variant="rd", size=64)
-        >>> photo = np.zeros((480, 640, 3), np.uint8)
-        >>> prediction = model.predict(photo)
-        >>> prediction.anomaly_map.shape, prediction.score.shape
-        ((1, 64, 64), (1,))
+    A subclass gives `settings`, `teacher`, `features` and `anomaly_maps`.
     """
 
-    def __init__(
-        self,
-        backbone: str = OFFLINE_TEACHER,
-        variant: Variant = "mrkd",
-        *,
-        size: int = 256,
-        strides: tuple[int, int, int] = (4, 8, 16),
-        drop: float | tuple[float, ...] = 0.2,
-        residual: bool = True,
-        combine: Literal["sum", "product"] = "sum",
-        precision: Precision = "auto",
-        seed: int = 0,
-        pretrained: bool = True,
-    ):
-        super().__init__()
-        if variant not in VARIANTS:
-            raise ValueError(f"Unknown variant {variant!r}. Choose one of: {', '.join(VARIANTS)}.")
-        coarsest = 2 * strides[-1]  # the bottleneck halves the coarsest scale once more
-        if size < coarsest or size % coarsest:
-            raise ValueError(f"size must be a multiple of {coarsest} pixels, for instance 256; got {size}.")
-        self.settings = Settings(backbone, variant, size, tuple(strides), drop, residual, combine, precision)  # type: ignore[arg-type]
-        number_format(torch.device("cpu"), precision)  # refuses an unknown precision now, not in the first step
-        with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they would have been
-            self.teacher = Teacher(backbone, pretrained=pretrained, strides=strides)
-            torch.default_generator.manual_seed(seed)
-            self.student = Student(self.teacher)
-            self.flm = FeatureMasking(self.teacher.channels, drop, residual=residual) if self.masks_features else None
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.eval()
+    settings: Settings
+    teacher: Teacher
 
-    @property
-    def masks_images(self) -> bool:
-        """Whether training pastes synthetic anomalies (ILM)."""
-        return self.settings.variant in ("ilm", "mrkd")
+    def features(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Images (B, 3, size, size) to the teacher's maps and to what the detector expects there."""
+        raise NotImplementedError
 
-    @property
-    def masks_features(self) -> bool:
-        """Whether training hides feature positions (FLM)."""
-        return self.settings.variant in ("flm", "mrkd")
+    def anomaly_maps(self, images: Tensor) -> Tensor:
+        """Images (B, 3, size, size) to anomaly maps (B, size, size), float32 on the detector's device."""
+        raise NotImplementedError
 
     @property
     def device(self) -> torch.device:
@@ -176,27 +131,6 @@ class MRKD(nn.Module):
     def autocast(self) -> AbstractContextManager:
         """Context in which the networks run in the model's number format."""
         return autocast(self.device, self.settings.precision)
-
-    def restore(self, features: list[Tensor], generator: torch.Generator | None = None) -> list[Tensor]:
-        """Teacher features to student features :math:`S_k`; FLM masks them in training, with `generator`."""
-        maps = self.student(features)
-        return maps if self.flm is None else self.flm(maps, generator)
-
-    def features(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Images (B, 3, size, size) to the teacher's and the student's three maps."""
-        with self.autocast():
-            teacher = self.teacher(images.to(self.device))
-            return teacher, self.restore(teacher)
-
-    forward = features
-
-    @torch.no_grad()
-    def anomaly_maps(self, images: Tensor) -> Tensor:
-        """Images (B, 3, size, size) to anomaly maps (B, size, size), float32 on the model's device."""
-        teacher, student = self.features(images)
-        size = self.settings.size
-        # The papers smooth with 4 pixels at 256.
-        return anomaly_map(teacher, student, (size, size), combine=self.settings.combine, sigma=size / 64)
 
     def predict(self, images: ImageLike | Sequence[ImageLike], *, batch: int = 16) -> Prediction:
         """Score images of any size and mode.
@@ -253,6 +187,110 @@ class MRKD(nn.Module):
         self.settings.threshold = float(scores.mean() + reach * scores.std(ddof=1))
         return self.settings.threshold
 
+
+class MRKD(Detector):
+    r"""A frozen teacher, a student that learns to imitate it on normal images, and their distance.
+
+    Args:
+        backbone: the teacher, a key of `teacher.BACKBONES`.
+        variant: `"rd"`, `"ilm"`, `"flm"` or `"mrkd"`.
+        size: side of the square that every image is resized to, pixels; a multiple of 32.
+        strides: of the scales, each twice the one before.
+        width: channels of the student's bottleneck; None takes the paper's rule, see `student.Bottleneck`.
+        standardise: whether the teacher's channels are brought to one size, see `standardise.py`.
+        drop: FLM's :math:`\lambda`, one number or one per scale.
+        residual: whether FLM's generation modules start as the identity.
+        precision: number format of the networks; `"auto"` is the one that is quick on the device.
+        seed: of the student's initial weights.
+        pretrained: `False` gives the teacher random weights, for tests of shapes only.
+
+    Raises:
+        ValueError: unknown variant, backbone or precision, or a size that is not a multiple of 32.
+
+    Example:
+        >>> model = MRKD(variant="rd", size=64)
+        >>> photo = np.zeros((480, 640, 3), np.uint8)
+        >>> prediction = model.predict(photo)
+        >>> prediction.anomaly_map.shape, prediction.score.shape
+        ((1, 64, 64), (1,))
+    """
+
+    def __init__(
+        self,
+        backbone: str = OFFLINE_TEACHER,
+        variant: Variant = "mrkd",
+        *,
+        size: int = 256,
+        strides: tuple[int, ...] = RECIPES["workshop"].strides,
+        width: int | None = RECIPES["workshop"].width,
+        standardise: bool = RECIPES["workshop"].standardise,
+        drop: float | tuple[float, ...] = RECIPES["workshop"].drop,
+        residual: bool = RECIPES["workshop"].residual,
+        precision: Precision = "auto",
+        seed: int = 0,
+        pretrained: bool = True,
+    ):
+        super().__init__()
+        if variant not in VARIANTS:
+            raise ValueError(f"Unknown variant {variant!r}. Choose one of: {', '.join(VARIANTS)}.")
+        coarsest = 2 * strides[-1]  # the bottleneck halves the coarsest scale once more
+        if size < coarsest or size % coarsest:
+            raise ValueError(f"size must be a multiple of {coarsest} pixels, for instance 256; got {size}.")
+        strides = tuple(strides)
+        self.settings = Settings(
+            backbone, variant, size, strides, width, standardise, drop, residual, precision
+        )
+        number_format(torch.device("cpu"), precision)  # refuses an unknown precision now, not in the first step
+        with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they would have been
+            self.teacher = Teacher(backbone, pretrained=pretrained, strides=strides)
+            torch.default_generator.manual_seed(seed)
+            self.standardise = Standardise(self.teacher.channels) if standardise else None
+            self.student = Student(self.teacher, width=width, signed=standardise or self.teacher.signed)
+            self.flm = FeatureMasking(self.teacher.channels, drop, residual=residual) if self.masks_features else None
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.eval()
+
+    @property
+    def masks_images(self) -> bool:
+        """Whether training pastes synthetic anomalies (ILM)."""
+        return self.settings.variant in ("ilm", "mrkd")
+
+    @property
+    def masks_features(self) -> bool:
+        """Whether training hides feature positions (FLM)."""
+        return self.settings.variant in ("flm", "mrkd")
+
+    def see(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 3, size, size) to the teacher's maps :math:`T_k`, standardised if the model does so."""
+        maps = self.teacher(images.to(self.device))
+        return maps if self.standardise is None else self.standardise(maps)
+
+    def restore(self, features: list[Tensor], generator: torch.Generator | None = None) -> list[Tensor]:
+        """Teacher features to student features :math:`S_k`; FLM masks them in training, with `generator`."""
+        maps = self.student(features)
+        return maps if self.flm is None else self.flm(maps, generator)
+
+    def features(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Images (B, 3, size, size) to the teacher's and the student's maps, one a scale."""
+        with self.autocast():
+            teacher = self.see(images)
+            return teacher, self.restore(teacher)
+
+    forward = features
+
+    @torch.no_grad()
+    def anomaly_maps(self, images: Tensor) -> Tensor:
+        """Images (B, 3, size, size) to anomaly maps (B, size, size), float32 on the model's device."""
+        teacher, student = self.features(images)
+        size, settings = self.settings.size, self.settings
+        return anomaly_map(
+            teacher,
+            student,
+            (size, size),
+            weights=settings.weights,
+            sigma=size / 64,  # the papers smooth with 4 pixels at 256
+        )
+
     def save(self, folder: str | Path) -> Path:
         """Write `model.safetensors` (student and FLM; the teacher is fetched by name) and `model.json`."""
         folder = Path(folder)
@@ -281,10 +319,10 @@ class MRKD(nn.Module):
         try:
             facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
             settings, fingerprint = facts["settings"], facts["teacher_fingerprint"]
-            threshold, history = settings.pop("threshold"), settings.pop("history")
-            for name in ("strides", "drop"):
+            for name in ("strides", "drop", "weights"):
                 if isinstance(settings[name], list):
                     settings[name] = tuple(settings[name])
+            learned = {name: settings.pop(name) for name in ("weights", "threshold", "history")}
             model = cls(**settings)
             weights = load_file(folder / "model.safetensors")
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -298,7 +336,7 @@ class MRKD(nn.Module):
             raise ModelError(
                 f"{folder / 'model.json'} is not a model description: {error!r}. Train again."
             ) from error
-        model.settings.threshold, model.settings.history = threshold, history
+        model.settings = replace(model.settings, **learned)
         if fingerprint != model.teacher.fingerprint():
             raise ModelError(
                 f"The student in {folder} was trained with other weights of {model.settings.backbone} than those "

@@ -76,7 +76,7 @@ _STYLE = {  # readable from the back row: nothing below 11 points
     "grid.color": "#E4E4E4",
     "lines.linewidth": 2.5,
 }
-_in_our_style = style.context(["default", _STYLE])  # whatever style the user has set
+in_our_style = style.context(["default", _STYLE])  # whatever style the user has set
 
 
 class Picture(Figure):
@@ -234,7 +234,7 @@ def outcomes(evaluation: Evaluation) -> Counter[str]:
     return Counter(outcome(evaluation, index) for index in range(len(evaluation.samples)))
 
 
-@_in_our_style
+@in_our_style
 def examples(data: AnomalyFolder, size: int = 256) -> Picture:
     """The first test image of each kind, with the outline of the true defect where it is known.
 
@@ -263,7 +263,7 @@ def examples(data: AnomalyFolder, size: int = 256) -> Picture:
     return figure
 
 
-@_in_our_style
+@in_our_style
 def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     """Chosen test images, one a row: the photograph with its true defect, then the map of each variant.
 
@@ -300,7 +300,7 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
             ax.set_xlabel(f"{multiple:.2f} {TIMES} threshold:\n{outcome(evaluation, index)}", fontsize=12)
     axes[0, 0].set_title("image" if masks is None else "image and true defect")
     for ax, evaluation in zip(axes[0, 1:], evaluations, strict=True):
-        ax.set_title(evaluation.variant, color=_colour(evaluation.variant))
+        ax.set_title(evaluation.variant, color=colour_of(evaluation.variant))
     heat = ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
     bar = figure.colorbar(heat, ax=axes, extend="max", ticks=[0, 0.5, 1, 1.5, 2], aspect=14 * rows, pad=0.02)
     bar.set_label("anomaly map / threshold")
@@ -311,7 +311,7 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
 # ---- charts ------------------------------------------------------------------------------------------------
 
 
-@_in_our_style
+@in_our_style
 def score_histogram(evaluations: Evaluations) -> Picture:
     """How the scores of normal and of defective images lie about the threshold; one panel a variant.
 
@@ -326,7 +326,7 @@ def score_histogram(evaluations: Evaluations) -> Picture:
     panels = figure.subplots(len(evaluations), 1, sharex=True, squeeze=False)[:, 0]
     for ax, evaluation, scores in zip(panels, evaluations, relative, strict=True):
         labels = evaluation.labels
-        groups = (("normal", 0, NORMAL_COLOUR), ("defective", 1, _colour(evaluation.variant)))
+        groups = (("normal", 0, NORMAL_COLOUR), ("defective", 1, colour_of(evaluation.variant)))
         for name, label, colour in groups:
             if (labels == label).any():
                 group = scores[labels == label]
@@ -342,7 +342,7 @@ def score_histogram(evaluations: Evaluations) -> Picture:
     return figure
 
 
-@_in_our_style
+@in_our_style
 def roc_curves(evaluations: Evaluations) -> Picture:
     """Share of defective images found against share of normal images called defective, for every threshold.
 
@@ -360,7 +360,7 @@ def roc_curves(evaluations: Evaluations) -> Picture:
         raise ValueError("ROC curves need normal and defective test images; this test set has one kind only")
     figure, ax = _chart()
     for i, evaluation in enumerate(evaluations):
-        colour = _colour(evaluation.variant)
+        colour = colour_of(evaluation.variant)
         fpr, tpr, _ = roc_curve(labels, evaluation.scores)
         ax.plot(fpr, tpr, color=colour, linestyle=_dashes(i), label=_with_value(evaluation, "image_auroc"))
         if evaluation.threshold is not None:
@@ -373,7 +373,7 @@ def roc_curves(evaluations: Evaluations) -> Picture:
     return figure
 
 
-@_in_our_style
+@in_our_style
 def pro_curves(evaluations: Evaluations) -> Picture:
     """Share of a defect's area found against share of normal pixels called defective, up to 30 %.
 
@@ -395,13 +395,13 @@ def pro_curves(evaluations: Evaluations) -> Picture:
         curve = pro_curve(evaluation.maps, evaluation.masks)
         found = np.interp(grid, curve.fpr, curve.pro)
         label = _with_value(evaluation, "aupro")
-        ax.plot([0, *grid], [0, *found], color=_colour(evaluation.variant), linestyle=_dashes(i), label=label)
+        ax.plot([0, *grid], [0, *found], color=colour_of(evaluation.variant), linestyle=_dashes(i), label=label)
     _shares(ax, "normal pixels called defective", "area of a defect found, mean over defects", 0.3)
     _title(ax, _finding(evaluations, "aupro", "AUPRO"))
     return figure
 
 
-@_in_our_style
+@in_our_style
 def leakage_bars(evaluations: Evaluations) -> Picture:
     """How much of a defect the student lets through, at each scale and on average.
 
@@ -421,7 +421,7 @@ def leakage_bars(evaluations: Evaluations) -> Picture:
     for i, (evaluation, scales) in enumerate(shown):
         heights = [*scales, float(np.mean(scales))]
         at = places + (i - (len(shown) - 1) / 2) * width
-        bars = ax.bar(at, heights, 0.92 * width, color=_colour(evaluation.variant), label=evaluation.variant)
+        bars = ax.bar(at, heights, 0.92 * width, color=colour_of(evaluation.variant), label=evaluation.variant)
         if len(shown) <= 3:  # more would run into each other
             ax.bar_label(bars, [f"{100 * h:.0f}" for h in heights], padding=2, fontsize=11)
     for height, meaning in ((0, "restores\nthe normal\nimage"), (1, "copies\nthe defect")):
@@ -441,7 +441,7 @@ def leakage_bars(evaluations: Evaluations) -> Picture:
     return figure
 
 
-@_in_our_style
+@in_our_style
 def loss_curves(losses: Mapping[str, Sequence[float]]) -> Picture:
     """The loss of each step, and its running median.
 
@@ -468,8 +468,8 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Picture:
         steps = np.arange(1, len(loss) + 1)
         window = max(1, len(loss) // 20)
         smooth = np.array([np.median(loss[max(0, k - window) : k]) for k in steps])
-        ax.plot(steps, loss, color=_colour(variant), linewidth=0.8, alpha=0.35)
-        ax.plot(steps, smooth, color=_colour(variant), linestyle=_dashes(i), label=variant)
+        ax.plot(steps, loss, color=colour_of(variant), linewidth=0.8, alpha=0.35)
+        ax.plot(steps, smooth, color=colour_of(variant), linestyle=_dashes(i), label=variant)
         ends.append(f"{variant} {smooth[-1]:.3f}")
     ax.set_yscale("log")
     ax.set(xlabel="training step", ylabel="distillation loss, sum over scales")
@@ -514,7 +514,7 @@ def _title(ax: Axes, finding: str) -> None:
     ax.set_title(textwrap.fill(finding, 46))
 
 
-def _colour(variant: str) -> str:
+def colour_of(variant: str) -> str:
     return VARIANT_COLOURS.get(variant, "#333333")
 
 

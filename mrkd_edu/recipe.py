@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from mrkd_edu.distance import LossForm
 
@@ -50,6 +50,10 @@ class Recipe:
         warmup: steps over which the learning rate rises from zero.
         schedule: what follows: `"constant"`, or `"cosine"` down to zero.
         loss: see `distance.distillation_loss`.
+        strides: of the scales, each twice the one before.
+        width: channels of the student's bottleneck; None: twice the coarsest scale's, as in the papers.
+        standardise: bring the teacher's channels to one size, see `standardise.py`.
+        weigh: choose the scales' weights from normal images, see `scales.py`. False: all count the same.
         drop: :math:`\lambda` of FLM, one number or one per scale.
         residual: whether FLM's generation modules start as the identity, see `flm.GenerationModule`.
         published_ilm: paste within the same image, as the published code does, instead of the blending and source
@@ -61,12 +65,16 @@ class Recipe:
 
     steps: int | None = 300
     epochs: int | None = None
-    batch: int = 16
+    batch: int = 8
     lr: float = 0.005
     betas: tuple[float, float] = (0.5, 0.999)
     warmup: int = 30
     schedule: Literal["constant", "cosine"] = "cosine"
     loss: LossForm = "flattened"
+    strides: tuple[int, ...] = (4, 8, 16, 32)
+    width: int | None = 256
+    standardise: bool = True
+    weigh: bool = True
     drop: float | tuple[float, ...] = 0.2
     residual: bool = True
     published_ilm: bool = False
@@ -78,6 +86,11 @@ class Recipe:
         assert length is not None
         if length < 1 or self.batch < 2 or self.lr <= 0:
             raise ValueError(f"A recipe needs steps or epochs >= 1, batch >= 2 and lr > 0; got {self}.")
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The part of the recipe that a model is built from: `MRKD(variant=..., **recipe.architecture)`."""
+        return {name: getattr(self, name) for name in ("strides", "width", "standardise", "drop", "residual")}
 
     def total_steps(self, images: int) -> int:
         """Gradient steps for a training set of `images` images.
@@ -95,6 +108,16 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "workshop": Recipe(),
     "paper": Recipe(
-        steps=None, epochs=200, warmup=0, schedule="constant", residual=False, published_ilm=True
+        steps=None,
+        epochs=200,
+        batch=16,
+        warmup=0,
+        schedule="constant",
+        strides=(4, 8, 16),
+        width=None,
+        standardise=False,
+        weigh=False,
+        residual=False,
+        published_ilm=True,
     ),
 }

@@ -26,15 +26,16 @@ from mrkd_edu.hardware import Precision, number_format, pick_device
 from mrkd_edu.model import MRKD, ModelError, Variant
 from mrkd_edu.nsa import NSA, preset
 from mrkd_edu.recipe import RECIPES, Recipe
+from mrkd_edu.scales import choose_weights
 from mrkd_edu.teacher import OFFLINE_TEACHER
 from mrkd_edu.train import History, fit
 
-HOLD_OUT = 2  # the stream of random numbers; `train.py` has 0 and 1
+HOLD_OUT, WEIGHTS = 2, 4  # streams of random numbers; `train.py` has 0 and 1, `evaluate.py` 3
 HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
 CODE = (  # the files that decide what a training gives
     *("cache.py", "checkpoint.py", "data/folder.py", "data/images.py", "distance.py", "efficientnet_lite.py", "flm.py"),
-    *("hardware.py", "ilm.py", "model.py", "nsa.py", "poisson.py", "recipe.py", "run.py", "student.py", "teacher.py"),
-    "train.py",
+    *("hardware.py", "ilm.py", "model.py", "neighbours.py", "nsa.py", "poisson.py", "recipe.py", "run.py"),
+    *("scales.py", "standardise.py", "student.py", "teacher.py", "train.py"),
 )
 
 
@@ -108,37 +109,29 @@ def run(
                 model.save(out)
             return model
 
-    recipe = plan.recipe
-    model = MRKD(
-        plan.backbone,
-        plan.variant,
-        size=plan.size,
-        drop=recipe.drop,
-        residual=recipe.residual,
-        precision=plan.precision,
-        seed=plan.seed,
-    )
-    images = data.train_images(plan.size)
-    learned, held_out = split(len(images), plan.seed)
-    usual = preset(data.name, images[learned[:16]])
-    if recipe.published_ilm:
-        usual = replace(usual, blend="swap", source="same")
-    nsa = plan.nsa or usual
+    work = prepare(data, plan)
+    model = work.model
     folder = Path(out) if out is not None else kept if cache else None
     checkpoint = folder / "checkpoint.pt" if folder else None
     history = fit(
         model,
-        ImageStack([images.paths[i] for i in learned], plan.size),
-        recipe=recipe,
-        nsa=nsa,
+        work.learned,
+        recipe=plan.recipe,
+        nsa=work.nsa,
         seed=plan.seed,
         device=device,
         checkpoint=checkpoint,
         resume=resume or out is None,  # the cache's own folder is named by its settings: always the same training
         progress=progress,
     )
-    model.calibrate(model.predict([images.paths[i] for i in held_out]).score)
-    model.settings.history = {**_facts(history), "plan": _plain(plan), "nsa": _plain(nsa), "category": data.name}
+    scales = finish(work, plan)
+    model.settings.history = {
+        **_facts(history),
+        "plan": _plain(plan),
+        "nsa": _plain(work.nsa),
+        "scales": scales,
+        "category": data.name,
+    }
     if folder is not None:
         model.save(folder)
     if cache and folder != kept:
@@ -146,6 +139,49 @@ def run(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return model
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run before its training: the model, and which normal images are learned from and which are held out."""
+
+    model: MRKD
+    learned: ImageStack
+    held_out: ImageStack
+    nsa: NSA
+
+
+def prepare(data: AnomalyFolder, plan: Plan) -> Work:
+    """Build the model of a plan, divide the normal images, choose the settings of the synthetic anomalies."""
+    recipe = plan.recipe
+    model = MRKD(
+        plan.backbone,
+        plan.variant,
+        size=plan.size,
+        precision=plan.precision,
+        seed=plan.seed,
+        **recipe.architecture,
+    )
+    images = data.train_images(plan.size)
+    learned, held_out = split(len(images), plan.seed)
+    usual = preset(data.name, images[learned[:16]])
+    if recipe.published_ilm:
+        usual = replace(usual, blend="swap", source="same")
+    stack = [ImageStack([images.paths[i] for i in part], plan.size) for part in (learned, held_out)]
+    return Work(model, stack[0], stack[1], plan.nsa or usual)
+
+
+def finish(work: Work, plan: Plan) -> dict[str, list[float]] | None:
+    """After training, from the held-out normal images: the weights of the scales if the recipe asks, the threshold.
+
+    Returns:
+        What `scales.choose_weights` found, or None.
+    """
+    found = None
+    if plan.recipe.weigh:
+        found = choose_weights(work.model, work.held_out[:], work.nsa, np.random.default_rng([plan.seed, WEIGHTS]))
+    work.model.calibrate(work.model.predict(work.held_out.paths).score)
+    return found
 
 
 def split(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

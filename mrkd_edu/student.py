@@ -66,28 +66,33 @@ class ResidualBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Three feature maps to one small embedding: MFF, then OCE.
+    """Feature maps of several scales to one small embedding: MFF, then OCE.
 
     Args:
-        channels: of the teacher's three scales, each half as large as the one before.
+        channels: of the teacher's scales, each half as large as the one before.
         kind: see `ResidualBlock`.
         blocks: residual blocks of the OCE.
+        width: channels of the embedding, and the most that MFF uses. None, as in the papers: twice the channels of
+            the coarsest scale, and as many as the teacher has.
     """
 
-    def __init__(self, channels: tuple[int, ...], kind: str, blocks: int):
+    def __init__(self, channels: tuple[int, ...], kind: str, blocks: int, width: int | None = None):
         super().__init__()
+        self.channels = width or 2 * channels[-1]
+        thin = [c if width is None else min(c, width) for c in channels]
         self.mff = nn.ModuleList()
-        for k in range(len(channels)):  # scale k is halved until it is as small as the last one
-            halvings = pairwise(channels[k:])  # e.g. 256 -> 512 -> 1024
-            self.mff.append(nn.Sequential(*(nn.Sequential(conv_bn(a, b, 3, 2), nn.ReLU()) for a, b in halvings)))
-        fused, self.channels = len(channels) * channels[-1], 2 * channels[-1]
-        oce = [ResidualBlock(fused, self.channels, kind, stride=2)]
+        for k, c in enumerate(channels):  # scale k is halved until it is as small as the last one
+            steps = [conv_bn(a, b, 3, 2) for a, b in pairwise([c, *thin[k + 1 :]])]  # e.g. 256 -> 512 -> 1024
+            if k == len(channels) - 1 and thin[k] < c:
+                steps = [conv_bn(c, thin[k], 1)]
+            self.mff.append(nn.Sequential(*(nn.Sequential(step, nn.ReLU()) for step in steps)))
+        oce = [ResidualBlock(len(channels) * thin[-1], self.channels, kind, stride=2)]
         oce += [ResidualBlock(self.channels, self.channels, kind) for _ in range(blocks - 1)]
         self.oce = nn.Sequential(*oce)
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        fused = torch.cat([path(t) for path, t in zip(self.mff, features, strict=True)], 1)  # (B, 3 c_3, h_3, w_3)
-        return self.oce(fused)  # (B, 2 c_3, h_3 / 2, w_3 / 2)
+        fused = torch.cat([path(t) for path, t in zip(self.mff, features, strict=True)], 1)  # (B, K c_K, h_K, w_K)
+        return self.oce(fused)  # (B, width, h_K / 2, w_K / 2)
 
 
 class Decoder(nn.Module):
@@ -95,9 +100,9 @@ class Decoder(nn.Module):
 
     Args:
         c_in: channels of the embedding.
-        channels: of the three scales, shallow to deep.
+        channels: of the scales, shallow to deep.
         kind: see `ResidualBlock`.
-        blocks: residual blocks of the stages that end in scales 3, 2, 1.
+        blocks: residual blocks of the stages, deep to shallow.
         signed: the features to imitate can be negative, so the stages do not end in a ReLU.
     """
 
@@ -121,6 +126,11 @@ class Decoder(nn.Module):
 class Student(nn.Module):
     """Bottleneck and decoder, built to fit a teacher.
 
+    Args:
+        teacher: gives the channels, and which residual block to mirror.
+        width: of the bottleneck, see `Bottleneck`.
+        signed: whether the features to imitate can be negative; None takes it from the teacher.
+
     Example:
         >>> teacher = Teacher("efficientnet_lite0", pretrained=False)
         >>> student = Student(teacher)
@@ -129,17 +139,18 @@ class Student(nn.Module):
         [(1, 24, 16, 16), (1, 40, 8, 8), (1, 112, 4, 4)]
     """
 
-    def __init__(self, teacher: Teacher):
+    def __init__(self, teacher: Teacher, *, width: int | None = None, signed: bool | None = None):
         super().__init__()
         entry = BACKBONES[teacher.backbone]
-        self.bottleneck = Bottleneck(teacher.channels, entry.block, entry.oce_blocks)
-        self.decoder = Decoder(
-            self.bottleneck.channels, teacher.channels, entry.block, entry.blocks, teacher.signed
-        )
+        signed = teacher.signed if signed is None else signed
+        extra = (entry.blocks[0],) * (len(teacher.channels) - len(entry.blocks))  # a fourth scale, the deepest
+        blocks = (*extra, *entry.blocks)[-len(teacher.channels) :]
+        self.bottleneck = Bottleneck(teacher.channels, entry.block, entry.oce_blocks, width)
+        self.decoder = Decoder(self.bottleneck.channels, teacher.channels, entry.block, blocks, signed)
         for module in self.modules():  # as ResNet and RD4AD initialise them
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Teacher features (three maps) to student features of the same shapes."""
+        """Teacher features, one map a scale, to student features of the same shapes."""
         return self.decoder(self.bottleneck(features))

@@ -54,7 +54,7 @@ def _lite(version: str) -> Backbone:
         return [net.stem, *net.blocks]
 
     mean, std = efficientnet_lite.MEAN, efficientnet_lite.STD
-    return Backbone(build, (mean,) * 3, (std,) * 3, "basic", blocks=(2, 2, 2), oce_blocks=2)
+    return Backbone(build, (mean,) * 3, (std,) * 3, "basic", blocks=(1, 1, 1), oce_blocks=1)
 
 
 def _resnet(
@@ -131,7 +131,7 @@ class Teacher(nn.Module):
     std: Tensor
 
     def __init__(
-        self, backbone: str = OFFLINE_TEACHER, *, pretrained: bool = True, strides: tuple[int, int, int] = (4, 8, 16)
+        self, backbone: str = OFFLINE_TEACHER, *, pretrained: bool = True, strides: tuple[int, ...] = (4, 8, 16)
     ):
         super().__init__()
         if backbone not in BACKBONES:

@@ -44,6 +44,7 @@ class Moment:
     step: int
     steps: int
     loss: float
+    seconds: float  # of training until here, without what callbacks cost
     model: MRKD
 
 
@@ -81,7 +82,7 @@ def fit(
         The history. The model is left in evaluation mode.
 
     Raises:
-        ValueError: images of the wrong shape or type, or a model whose FLM is not that of the recipe.
+        ValueError: images of the wrong shape or type, or a model that was built for another recipe.
         data.images.DataError: an image that cannot be read, after the checkpoint was saved.
         TrainingError: the loss or the weights are not finite, or the checkpoint is damaged or another training's.
         KeyboardInterrupt: Ctrl-C, after the step was finished and the checkpoint saved. A second Ctrl-C does not
@@ -99,7 +100,7 @@ def fit(
         raise ValueError(f"fit needs at least 2 images of shape (3, {size}, {size}); got {tuple(images.shape)}.")
     if isinstance(images, Tensor) and images.dtype != torch.uint8:
         raise ValueError(f"fit needs uint8 images, 0 to 255; got {images.dtype}.")
-    _check_flm(model, recipe)
+    _check_architecture(model, recipe)
     begin = time.perf_counter()
     model.to(pick_device(device))
     steps = recipe.total_steps(len(images))
@@ -144,7 +145,7 @@ def fit(
                 if (step + 1) % every == 0:
                     saved.save()
                 ctrl_c.check()
-                if callback is not None and callback(Moment(step + 1, steps, value, model)) is False:
+                if callback is not None and callback(Moment(step + 1, steps, value, history.seconds, model)) is False:
                     break
     except (KeyboardInterrupt, DataError):
         if not ctrl_c.cut_short:
@@ -156,13 +157,19 @@ def fit(
     return history
 
 
-def _check_flm(model: MRKD, recipe: Recipe) -> None:
-    """FLM is part of the model and of the recipe: refuse a model that was built for another recipe."""
-    built, wanted = (model.settings.drop, model.settings.residual), (recipe.drop, recipe.residual)
-    if model.masks_features and built != wanted:
+def _check_architecture(model: MRKD, recipe: Recipe) -> None:
+    """Some settings belong to the model and to the recipe: refuse a model that was built for another recipe."""
+    other = {
+        name: (built, wanted)
+        for name, wanted in recipe.architecture.items()
+        if (built := getattr(model.settings, name)) != wanted
+        and (model.masks_features or name not in ("drop", "residual"))
+    }
+    if other:
+        differences = ", ".join(f"{name}={built} and not {wanted}" for name, (built, wanted) in other.items())
         raise ValueError(
-            f"The model was built with drop={built[0]}, residual={built[1]}; this recipe wants drop={wanted[0]}, "
-            f"residual={wanted[1]}. Build it with MRKD(..., drop=recipe.drop, residual=recipe.residual)."
+            f"The model was built for another recipe, with {differences}. Build it with "
+            "MRKD(..., **recipe.architecture)."
         )
 
 
@@ -200,6 +207,9 @@ class _Task:
         self.model, self.images, self.recipe, self.nsa, self.seed = model, images, recipe, nsa, seed
         self.learner = nn.ModuleDict({name: m for name, m in model.named_children() if name != "teacher"})
         self.parameters = list(self.learner.parameters())
+        if model.standardise is not None:
+            with torch.no_grad(), model.autocast():
+                model.standardise.learn(model.teacher(_some(images).to(model.device)))
         self.features = cache_features(model, images)
         settings = replace(model.settings, threshold=None, history={})
         if model.masks_images and not self.batch(0).changed:
@@ -236,16 +246,20 @@ class _Task:
                 index = torch.from_numpy(batch.index).to(model.device)
                 target = [f[index] for f in self.features]  # T_k of the normal images
             else:
-                target = model.teacher(batch.normal.to(model.device))
-            given = target if batch.seen is batch.normal else model.teacher(batch.seen.to(model.device))
+                target = model.see(batch.normal)
+            given = target if batch.seen is batch.normal else model.see(batch.seen)
             student = model.restore(given, batch.mask_generator)  # S_k
         return distillation_loss(target, student, self.recipe.loss)
 
 
 def _digest(images: ImageStack | Tensor) -> str:
-    """Hash of some 64 of the images: enough to tell two training sets apart."""
-    some = images[:: -(-len(images) // 64)]
-    return hashlib.blake2b(some.cpu().numpy().tobytes(), digest_size=8).hexdigest()
+    """Hash of some of the images: enough to tell two training sets apart."""
+    return hashlib.blake2b(_some(images).cpu().numpy().tobytes(), digest_size=8).hexdigest()
+
+
+def _some(images: ImageStack | Tensor) -> Tensor:
+    """64 images at most, spread over the training set."""
+    return images[:: -(-len(images) // 64)]
 
 
 @torch.no_grad()
@@ -253,13 +267,13 @@ def cache_features(model: MRKD, images: ImageStack | Tensor, batch: int = 16) ->
     """Teacher features of all normal images, computed once: the teacher is frozen, so they never change.
 
     Returns:
-        Three maps (N, C_k, h_k, w_k), or None where they would not fit into `FEATURE_MEMORY`: then every step
+        One map (N, C_k, h_k, w_k) a scale, or None where they would not fit into `FEATURE_MEMORY`: then every step
         computes its own.
     """
     kept: list[Tensor] = []
     for start in range(0, len(images), batch):
         with model.autocast():
-            features = model.teacher(images[start : start + batch].to(model.device))
+            features = model.see(images[start : start + batch])
         if not kept:
             per_image = sum(f[0].numel() * f.element_size() for f in features)
             if per_image * len(images) > FEATURE_MEMORY:

@@ -1,0 +1,150 @@
+"""Pictures of overgeneralisation: leakage by kind of defect, against its strength, and over the steps of a training.
+
+The rules are those of `plots.py`: results in, a new picture out; one colour per variant; titles that say the finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter, ScalarFormatter
+
+from mrkd_edu.overgeneralisation import Act
+from mrkd_edu.plots import Picture, colour_of, in_our_style
+
+LEAKS = "leakage, mean over scales"
+
+
+@in_our_style
+def theatre_curves(acts: Sequence[Act]) -> Picture:
+    """How well defects are found, and how much of them is copied, over the steps of a training.
+
+    Lines are means over seeds, the bands reach from the lowest to the highest seed.
+
+    Args:
+        acts: what `overgeneralisation.theatre` gives, of one or several seeds.
+
+    Raises:
+        ValueError: there are none.
+
+    Example:
+        >>> acts = [Act("rd", 0, step, 1.0, 0.5, auroc, 0.9, [0.2]) for step, auroc in ((100, 0.7), (200, 0.6))]
+        >>> theatre_curves(acts).axes[0].get_title(loc="left")
+        'From 100 to 200 steps\\nrd 0.70 to 0.60'
+    """
+    if not acts:
+        raise ValueError("there are no acts to draw")
+    figure = Picture(figsize=(10, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps = sorted({a.step for a in acts})
+    auroc, leaks = [], []
+    for variant in dict.fromkeys(a.variant for a in acts):
+        mine = [a for a in acts if a.variant == variant]
+        found = _over_steps(left, variant, steps, [(a.step, a.image_auroc) for a in mine])
+        copied = _over_steps(
+            right, variant, steps, [(a.step, None if a.leakage is None else float(np.mean(a.leakage))) for a in mine]
+        )
+        auroc.append(f"{variant} {found[0]:.2f} to {found[-1]:.2f}")
+        leaks.append(f"{variant} {100 * copied[0]:.0f} to {100 * copied[-1]:.0f} %")
+    left.set_ylabel("image AUROC")
+    right.set_ylabel(LEAKS)
+    right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right.set_ylim(bottom=0)
+    left.set_title(f"From {steps[0]} to {steps[-1]} steps\n" + ", ".join(auroc))
+    right.set_title("What is copied\n" + ", ".join(leaks))
+    for ax in (left, right):
+        ax.set_xscale("log")
+        ax.set_xticks(steps, [str(s) for s in steps])
+        ax.xaxis.set_minor_formatter(ScalarFormatter())
+        ax.minorticks_off()
+        ax.set_xlabel("training steps (logarithmic)")
+    left.legend(loc="best")
+    return figure
+
+
+def _over_steps(
+    ax: Axes, variant: str, steps: Sequence[int], values: Sequence[tuple[int, float | None]]
+) -> list[float]:
+    """Draw one variant's mean and range over the seeds; return the means."""
+    rows = [[v for step, v in values if step == s and v is not None] or [float("nan")] for s in steps]
+    means = [float(np.mean(row)) for row in rows]
+    ax.fill_between(steps, [min(r) for r in rows], [max(r) for r in rows], color=colour_of(variant), alpha=0.2)
+    ax.plot(steps, means, marker="o", color=colour_of(variant), label=variant)
+    return means
+
+
+@in_our_style
+def leakage_kinds(by_variant: Mapping[str, Mapping[str, Sequence[float]]], strides: Sequence[int]) -> Picture:
+    """Leakage of each kind of defect at each scale, one panel a variant, one colour scale for all.
+
+    Args:
+        by_variant: variant to what `overgeneralisation.leakage_by_kind` gives.
+        strides: of the scales.
+
+    Raises:
+        ValueError: there is nothing to draw.
+
+    Example:
+        >>> figure = leakage_kinds({"rd": {"hole": [0.0, 0.4], "stain": [0.1, 0.2]}}, (8, 16))
+        >>> figure.axes[0].get_title()
+        'rd copies 18 %'
+    """
+    if not by_variant:
+        raise ValueError("there is no leakage to draw")
+    kinds = list(next(iter(by_variant.values())))
+    top = max(0.3, max(max(scales) for found in by_variant.values() for scales in found.values()))
+    figure = Picture(figsize=(1.6 + 3.1 * len(by_variant), 1.6 + 0.5 * len(kinds)), layout="constrained")
+    axes = figure.subplots(1, len(by_variant), squeeze=False)[0]
+    for ax, (variant, found) in zip(axes, by_variant.items(), strict=True):
+        grid = 100 * np.array([found[kind] for kind in kinds])  # (kinds, K)
+        seaborn.heatmap(
+            grid,
+            ax=ax,
+            vmin=0,
+            vmax=100 * top,
+            cmap="cividis",
+            annot=True,
+            fmt=".0f",
+            xticklabels=[str(s) for s in strides],
+            yticklabels=kinds if ax is axes[0] else False,
+            cbar=ax is axes[-1],
+            cbar_kws={"label": "leakage in %: 0 restored, 100 copied"},
+        )
+        ax.set_xlabel("stride of the scale, pixels")
+        ax.tick_params(axis="y", rotation=0)
+        ax.set_title(f"{variant} copies {grid.mean():.0f} %", loc="center")
+    return figure
+
+
+@in_our_style
+def leakage_strengths(
+    by_variant: Mapping[str, Mapping[str, np.ndarray]], strengths: Sequence[float]
+) -> Picture:
+    """Leakage against the strength of the defect, one panel a kind.
+
+    Args:
+        by_variant: variant to what `overgeneralisation.leakage_by_strength` gives.
+        strengths: those that it was asked for.
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    if not by_variant:
+        raise ValueError("there is no leakage to draw")
+    kinds = list(next(iter(by_variant.values())))
+    figure = Picture(figsize=(0.8 + 2.3 * len(kinds), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for ax, kind in zip(axes, kinds, strict=True):
+        for variant, found in by_variant.items():
+            ax.plot(strengths, found[kind].mean(axis=1), marker="o", color=colour_of(variant), label=variant)
+        ax.axhline(0, color="black", linewidth=1)
+        ax.set_title(kind)
+        ax.set_xlabel("strength")
+        ax.set_xlim(0, 1.05)
+    axes[0].set_ylabel(LEAKS)
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(by_variant))
+    return figure
