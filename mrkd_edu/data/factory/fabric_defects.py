@@ -25,20 +25,20 @@ from mrkd_edu.data.factory.weave import CRIMP, YARNS, Cloth, Weave, Yarns, draw_
 
 # Dyes of foreign threads, and the share of light that passes a dried liquid, linear.
 DYES = np.array([[0.45, 0.04, 0.035], [0.02, 0.02, 0.022], [0.42, 0.26, 0.03], [0.03, 0.16, 0.06]], np.float32)
-LIQUIDS = np.array([[0.42, 0.28, 0.15], [0.46, 0.40, 0.30], [0.40, 0.40, 0.42]], np.float32)  # tea, oil, dirty water
+LIQUIDS = np.array([[0.32, 0.17, 0.07], [0.32, 0.25, 0.14], [0.25, 0.25, 0.26]], np.float32)  # tea, oil, dirty water
 
 
 def hole(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """Worn through or torn: some yarns of both sets are broken, their ends frayed, and the board shows."""
-    radius, stretch = rng.uniform(2.2, 3.4), rng.uniform(0.75, 1.3)
+    radius, stretch = rng.uniform(2.7, 3.9), rng.uniform(0.75, 1.3)
     grown = 0.5 + 0.5 * strength
     return _sever(_cloth(scene), (grown * radius * stretch, grown * radius / stretch), strength, rng)
 
 
 def cut(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """A blade went through: a straight slit, wide open in its middle."""
-    half = rng.uniform(4.5, 7.0)
-    return _sever(_cloth(scene), (half * (0.5 + 0.5 * strength), 0.45 + 0.40 * strength), strength, rng)
+    half = rng.uniform(5.0, 7.5)
+    return _sever(_cloth(scene), (half * (0.5 + 0.5 * strength), 0.48 + 0.58 * strength), strength, rng)
 
 
 def _sever(cloth: Cloth, axes: tuple[float, float], strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
@@ -55,7 +55,7 @@ def _sever(cloth: Cloth, axes: tuple[float, float], strength: float, rng: np.ran
 
     def broken(yarns: Yarns, d: Array, ragged: Array, swing: Array, curl: Array) -> Yarns:
         d = d + 0.16 * ragged  # no two yarns break at the same place
-        gone = smoothstep(1.15, 0.80, d) * min(1, 1.25 * strength**0.85)
+        gone = smoothstep(1.15, 0.80, d) * min(1, 1.9 * strength**0.95)
         end = np.clip(1 - ((d - 1.0) / 0.4) ** 2, 0, 1) ** 2 * strength  # loose ends stand up and swing aside
         side, lift = yarns.side + 0.14 * swing * end, yarns.lift + 0.10 * (curl + 0.5) * end
         return replace(yarns, half=yarns.half * (1 - gone), side=side, lift=lift)
@@ -128,8 +128,8 @@ def stain(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     cloth = _cloth(scene)
     product, weave = cloth.layers[1], cloth.weave
     n = len(product.height)
-    middle, radius = pick(rng, cloth.face), rng.uniform(0.17, 0.28)
-    inside = blob(rng, n, middle, radius * (0.7 + 0.3 * strength), 0.15, cells=5)
+    middle, radius = pick(rng, cloth.face), rng.uniform(0.25, 0.38)
+    inside = blob(rng, n, middle, radius * (0.75 + 0.25 * strength), 0.15, cells=5)
     passing = LIQUIDS[int(rng.integers(len(LIQUIDS)))]
     creep = 1 + 0.07 * rng.standard_normal((2, YARNS)).astype(np.float32)
     uneven = soft_noise(rng, n, 9, 3)
@@ -137,10 +137,10 @@ def stain(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     warp = creep[0][np.rint(weave.u).astype(int) + YARNS // 2]  # (n, n) that of each pixel's yarn
     weft = creep[1][np.rint(weave.v).astype(int) + YARNS // 2]
     inside = 1 - (1 - inside) * (warp * cloth.over + weft * (1 - cloth.over))
-    rim = smoothstep(0.16, 0.05, inside)
-    alpha = smoothstep(0.0, 0.05, inside) * np.clip(0.62 + 0.38 * rim + 0.07 * uneven, 0, 1)
+    rim = smoothstep(0.20, 0.08, inside)
+    alpha = smoothstep(0.0, 0.05, inside) * np.clip(0.66 + 0.34 * rim + 0.07 * uneven, 0, 1)
     region = alpha > 0.05
-    alpha = np.where(region, alpha, 0).astype(np.float32) * np.float32(strength**0.7)
+    alpha = np.where(region, alpha, 0).astype(np.float32) * np.float32(strength**0.55)
     film = 1 - alpha * (1 - passing[:, None, None])
     return replace(cloth, layers=(cloth.layers[0], replace(product, colour=product.colour * film))), region
 
@@ -152,8 +152,8 @@ def crease(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     x, y = grid(len(product.height))
     cx, cy = 0.6 * np.array(pick(rng, cloth.face))  # a crease is long: its middle stays near that of the picture
     # Across the light, more or less: in raking light a crease along it is lost between the yarns.
-    angle, bend = cloth.lights[0].azimuth + np.pi / 2 + rng.uniform(-0.7, 0.7), rng.uniform(-0.15, 0.15)
-    half, wide = rng.uniform(0.5, 0.8) * (0.6 + 0.4 * strength), rng.uniform(0.08, 0.11)
+    angle, bend = cloth.lights[0].azimuth + np.pi / 2 + rng.uniform(-0.5, 0.5), rng.uniform(-0.15, 0.15)
+    half, wide = rng.uniform(0.65, 0.9) * (0.65 + 0.35 * strength), rng.uniform(0.11, 0.15)
     uneven = soft_noise(rng, len(x), 8, 2)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     along, across = (x - cx) * cos + (y - cy) * sin, (y - cy) * cos - (x - cx) * sin
@@ -163,8 +163,8 @@ def crease(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     ridge = side * side * ends
     region = ridge > 0.01
     ridge = np.where(region, ridge, 0)
-    height = product.height + np.float32(0.95 * wide * strength**0.8) * ridge
-    worn = 1 + np.float32(0.2 * strength) * ridge * ridge * ridge  # fibres on the crest are rubbed bare
+    height = product.height + np.float32(1.2 * wide * strength**0.7) * ridge
+    worn = 1 + np.float32(0.45 * strength) * ridge * ridge * ridge  # fibres on the crest are rubbed bare
     colour = np.clip(product.colour * worn, 0, 1)
     return replace(cloth, layers=(cloth.layers[0], replace(product, height=height, colour=colour))), region
 
@@ -184,7 +184,7 @@ def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sc
     drop = 0.5 * pitch
     distance, position = distance_to_curve(points, n, 2 * width)
     d = np.minimum(distance / np.float32(width), 2)
-    shown = 0.5 * (0.45 + 0.55 * strength)  # a weak one is shorter
+    shown = 0.5 * (0.48 + 0.58 * strength)  # a weak one is shorter
     part = np.sqrt(smoothstep(0, 0.06, shown - np.abs(position - 0.5)))
     level = pitch * (0.34 + 0.24 * np.sin(dives * position + dive_at))  # of its middle line, above the cloth's own
     top = level + width * np.sqrt(np.clip(1 - d * d, 0, 1)) + cloth.weave.base
