@@ -29,7 +29,7 @@ class Pose:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Pose:
-        """Off by a hundredth at most one time in five, by a fiftieth never."""
+        """Off by a fiftieth of half the picture at most."""
         x, y, turn = rng.normal(0, 0.008, 3).clip(-0.02, 0.02).tolist()
         return cls(x, y, turn)
 
