@@ -188,12 +188,12 @@ def _relief(
 def _colour(rng: np.random.Generator, fine: np.random.Generator, n: int, crop: Crop, cement: Array) -> Array:
     """Reflectance of stones and cement, with damp and dust (3, n, n)."""
     kind = rng.choice(len(TINTS), stones().count + 1, p=SHARES)
-    shade = rng.normal(1, 0.09, stones().count + 1).clip(0.75, 1.25)
+    shade = rng.normal(1, 0.07, stones().count + 1).clip(0.8, 1.2)
     tints = TINTS[kind] * shade[:, None] * rng.normal(1, 0.012, (stones().count + 1, 3))  # (stones, 3)
     tints = tints.astype(np.float32) * rng.normal(1, [0.008, 0.004, 0.008]).astype(np.float32)
     albedo = rng.uniform(0.18, 0.20)
     number = stones().number.astype(np.intp)
-    tone = np.float32(albedo) * np.clip(crop.of(stones().tone, n), 0.05, 4) ** 0.75
+    tone = np.float32(albedo) * np.clip(crop.of(stones().tone, n), 0.05, 4) ** 0.65
     stone = np.stack([crop.of(blur(tints[:, c][number], 0.8), n) for c in range(3)]) * tone
 
     grain = blur(fine.standard_normal((n, n), dtype=np.float32), max(0.5, 0.9 * n / 512))

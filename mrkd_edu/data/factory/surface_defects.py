@@ -59,7 +59,7 @@ def hole(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene
     inwards = cv2.distanceTransform(bed, cv2.DIST_L2, 5) * np.float32(2 / n)  # (n, n)
     inwards = blur(inwards, max(0.5, 0.016 * n / 2))
     radius = float(inwards.max())
-    away = inwards - np.float32(radius * (1 - strength) * 0.5)  # a weak one is smaller
+    away = inwards - np.float32(radius * (1 - strength) ** 1.5 * 0.5)  # a weak one is smaller
     pit = np.clip(away / np.float32(radius) * (1 + 0.25 * ragged), 0, 1)
     region = pit > 0.06
     bowl = np.where(region, smoothstep(0.0, 0.6, pit), 0).astype(np.float32)
@@ -106,10 +106,10 @@ def crack(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     middle, heading = np.array(pick(rng, scene.face)) * 0.6, rng.uniform(0, 2 * np.pi)
     effort = _effort(slab.height, rng)
     half = rng.uniform(0.42, 0.62) * np.array([np.cos(heading), np.sin(heading)])
-    width = rng.uniform(0.010, 0.014) * (0.35 + strength)
+    width = rng.uniform(0.010, 0.014) * (0.4 + strength)
     crumble = soft_noise(rng, n, 40, 2)
     main = _route(effort, middle - half, middle + half)
-    curves = [(main, np.float32(0.5), 0.35 + 0.65 * strength, 1.0)]  # points, middle, share to show, relative width
+    curves = [(main, np.float32(0.5), 0.45 + 0.55 * strength, 1.0)]  # points, middle, share to show, relative width
     for side in rng.permutation([-1, 1])[: int(rng.integers(1, 3))]:
         at, turn, length = rng.uniform(0.3, 0.7), side * rng.uniform(0.5, 1.0), rng.uniform(0.22, 0.42)
         start = main[int(at * (len(main) - 1))]
@@ -155,7 +155,7 @@ def soaked(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     slab = scene.layers[scene.product]
     n = len(slab.height)
     middle, rusty = pick(rng, scene.face), rng.random() < 0.5
-    radius = rng.uniform(0.26, 0.36) * (0.6 + 0.4 * strength)
+    radius = rng.uniform(0.27, 0.36) * (0.7 + 0.3 * strength)
     inside = blob(rng, n, middle, radius, 0.26, cells=7)
     patchy = soft_noise(rng, n, 14, 4, 0.6)
     porous = smoothstep(0.006, -0.012, slab.height - blur(slab.height, 0.06 * n / 2))  # low places: cement
@@ -174,7 +174,7 @@ def slurry(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     """A splash of cement was smeared over the slab and dried: it fills the gaps, then drowns the stones."""
     slab = scene.layers[scene.product]
     n = len(slab.height)
-    inside = blob(rng, n, pick(rng, scene.face), rng.uniform(0.27, 0.37) * (0.6 + 0.4 * strength), 0.25, cells=6)
+    inside = blob(rng, n, pick(rng, scene.face), rng.uniform(0.29, 0.37) * (0.7 + 0.3 * strength), 0.25, cells=6)
     cloud, bubbles = soft_noise(rng, n, 12, 4, 0.6), soft_noise(rng, n, 70, 2)
     grit = blur(rng.spawn(1)[0].standard_normal((n, n), dtype=np.float32), max(0.5, 1.1 * n / 512))
     tint = SLURRY * rng.uniform(0.75, 1.05)
@@ -199,4 +199,5 @@ def _done(scene: Scene, slab: Layer, region: Array) -> tuple[Scene, Array]:
     """The scene with the changed slab, and the region as far as the slab reaches."""
     layers = list(scene.layers)
     layers[scene.product] = slab
-    return replace(scene, layers=tuple(layers)), region & (slab.cover > 0)
+    reach = cv2.dilate(slab.cover, np.ones((3, 3))) > 0  # a height just beyond the edge still tilts the edge
+    return replace(scene, layers=tuple(layers)), region & reach
