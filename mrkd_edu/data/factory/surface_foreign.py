@@ -78,7 +78,8 @@ def _leaf(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Laye
     height = np.float32(long) * (curl * np.abs(v) ** 1.5 + 0.06 * crinkle + 0.012 * rib + 0.005 * vein)
     brown = smoothstep(0.12, 0, outline - np.abs(v))  # leaves dry from the border
     tone = (1 + 0.20 * np.clip(spots, -1.5, 2) + 0.30 * rib + 0.06 * vein) * (1 - 0.35 * brown)
-    return _thing(height, np.clip(tint[:, None, None] * tone, 0, 1), cover, 0.0), _top(slab, middle) + 0.03  # curled: it touches few stones
+    colour = np.clip(tint[:, None, None] * tone, 0, 1)
+    return _thing(height, colour, cover, 0.0), _top(slab, middle) + 0.03  # curled: it touches few stones
 
 
 def _top(slab: Layer, place: tuple[float, float]) -> float:
