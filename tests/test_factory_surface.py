@@ -1,4 +1,4 @@
-"""The toy factory's category `surface`: a photograph that is always there, crops inside it, whole stones."""
+"""The toy factory's category `surface`: a photograph that is always there, a slab inside the picture, whole stones."""
 
 from __future__ import annotations
 
@@ -28,17 +28,25 @@ def test_the_photograph_is_cut_into_stones() -> None:
 
 
 @pytest.mark.parametrize("n", [64, 512])
-def test_a_crop_lies_inside_the_photograph(n: int) -> None:
-    corners = np.array([[-0.5, -0.5, 1], [n - 0.5, -0.5, 1], [-0.5, n - 0.5, 1], [n - 0.5, n - 0.5, 1]])
+def test_a_slab_shows_no_more_than_the_photograph(n: int) -> None:
+    """Only the corners of a turned crop may stick out, where the photograph is mirrored."""
+    edges = np.array([[-0.5, n - 0.5, n / 2 - 0.5, n / 2 - 0.5], [n / 2 - 0.5, n / 2 - 0.5, -0.5, n - 0.5], [1] * 4])
     for seed in range(50):
         crop = Crop.draw(np.random.default_rng(seed), n)
-        at = corners @ crop.matrix.T
+        at = (crop.matrix @ edges).T  # middles of the four sides, in pixels of the photograph
         assert at.min() >= -0.5 and at.max() <= SIDE - 0.5
-        assert 200 < np.linalg.norm(at[1] - at[0]) < 305  # pixels of the photograph across
+        assert 350 <= np.linalg.norm(at[1] - at[0]) <= 390
+
+
+def test_the_mat_ends_the_picture_on_all_sides() -> None:
+    for seed in range(20):
+        cover = build(np.random.default_rng(seed), 64).layers[1].cover
+        assert max(cover[0].max(), cover[-1].max(), cover[:, 0].max(), cover[:, -1].max()) == 0
+        assert 0.6 < cover.mean() < 0.8
 
 
 def test_a_small_scene_is_the_large_one_averaged() -> None:
-    small, large = (build(np.random.default_rng(3), n).layers[0] for n in (64, 256))
+    small, large = (build(np.random.default_rng(3), n).layers[1] for n in (64, 256))
     blocks = large.colour.reshape(3, 64, 4, 64, 4).mean(axis=(2, 4))
     assert np.abs(small.colour - blocks).max() < 1e-5
 

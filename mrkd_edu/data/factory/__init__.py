@@ -10,7 +10,7 @@ the same product, light and noise without the defect. Twins are what overgeneral
     defects.py   what can go wrong, shared by the categories
     metal.py     the category `metal`; one file per category
     fabric.py    the category `fabric`, with weave.py (cloth, yarn by yarn) and fabric_defects.py
-    surface.py   the category `surface`; its defects in surface_defects.py and surface_foreign.py
+    surface.py   the category `surface`, with surface_table.py, surface_defects.py and surface_foreign.py
     tray.py      the category `tray`, with tray_mould.py, tray_parts.py and tray_makes.py
     pairs.py     one picture, or a pair
     write.py     the data set on disk

@@ -2,12 +2,12 @@
 
 The stones come from scikit-image's photograph of gravel (CC0, inside its package, so nothing is downloaded).
 The photograph is cut into single stones once. Every normal picture shows another part of it, turned,
-mirrored and scaled, its gaps filled with cement. The grey values of the photograph give the colour of the
-stones and, smoothed, their relief; hence our lamp, not the photographer's, decides where the light comes
-from. Also normal: tint of stones and cement, wear, damp, dust, sand, pores, light.
+mirrored and scaled a little, its gaps filled with cement. The grey values of the photograph give the colour of
+the stones and, smoothed, their relief; hence our lamp, not the photographer's, decides where the light comes
+from. Also normal: tint of stones and cement, wear, damp, dust, sand, pores, light, the place on the mat.
 
-Here, in a `Scene`, `face` is the slab without its margin, and `rim` the seams between the stones, along
-which one may break out.
+The slab lies on a mat (surface_table.py). In its `Scene`, `face` is the slab without a margin, and `rim` the
+seams between the stones, along which some may break out.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from mrkd_edu.data.factory.render import slopes
 from mrkd_edu.data.factory.scene import Array, Category, Layer, Light, Scene
 from mrkd_edu.data.factory.surface_defects import crack, hole, slurry, soaked, sunlight
 from mrkd_edu.data.factory.surface_foreign import foreign
+from mrkd_edu.data.factory.surface_table import Pose, mat
 
 SIDE = 512  # pixels of the photograph
 FINEST = 256  # a smaller grid would lose parts of the photograph: it is averaged down from this one
 CEMENT = np.array([0.235, 0.220, 0.198], np.float32)  # reflectance, linear
 DUST = np.array([0.40, 0.37, 0.32], np.float32)
-# Tints of natural stone, relative to grey, and how common they are: blue-grey, sand, reddish, white.
-TINTS = np.array([[0.96, 1.0, 1.03], [1.08, 1.0, 0.84], [1.10, 0.93, 0.80], [1.45, 1.42, 1.34]], np.float32)
-SHARES = (0.55, 0.33, 0.09, 0.03)
+# Tints of natural stone, relative to grey, and how common they are: blue-grey, sand, reddish.
+TINTS = np.array([[0.97, 1.0, 1.02], [1.06, 1.0, 0.89], [1.07, 0.96, 0.88]], np.float32)
+SHARES = (0.55, 0.33, 0.12)
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,18 @@ def stones() -> Stones:
 
 @dataclass(frozen=True)
 class Crop:
-    """Which part of the photograph a picture shows: a turned square that lies wholly inside it."""
+    """Which part of the photograph a picture shows: a turned square."""
 
     matrix: Array  # from pixels of the picture to pixels of the photograph (2, 3)
     unit: float  # length of a pixel of the photograph in the scene
 
     @classmethod
     def draw(cls, rng: np.random.Generator, n: int) -> Crop:
-        """Any place, any angle, mirrored or not, 205 to 301 pixels of the photograph across."""
-        half = SIDE / 4 / rng.uniform(0.85, 1.25)
+        """Any angle, mirrored or not, 350 to 390 pixels of the photograph across."""
+        half = rng.uniform(175, 195)
         angle, mirror = rng.uniform(0, 2 * np.pi), 1 if rng.random() < 0.5 else -1
         cos, sin = np.cos(angle), np.sin(angle)
-        slack = SIDE / 2 - 1 - half * (abs(cos) + abs(sin))
+        slack = SIDE / 2 - half  # a turned square sticks out a little: there the photograph is mirrored
         middle = SIDE / 2 - 0.5 + slack * rng.uniform(-1, 1, 2)
         turn = np.array([[mirror * cos, -sin], [mirror * sin, cos]]) * half * 2 / n  # (2, 2)
         start = middle + turn @ np.array([0.5 - n / 2, 0.5 - n / 2])
@@ -108,20 +109,21 @@ class Crop:
 
 
 def build(rng: np.random.Generator, n: int) -> Scene:
-    """A normal scene: a part of the slab that fills the picture, on n x n fine pixels."""
+    """A normal scene: one slab on its mat, on n x n fine pixels."""
     return _slab(rng, n) if n >= FINEST else _shrink(_slab(rng, FINEST), n)
 
 
 def _slab(rng: np.random.Generator, n: int) -> Scene:
     """A normal scene, on a grid that is not much coarser than the photograph."""
-    # Radians: the main lamp stands at the upper left, 29 to 47 degrees high; the others are weak.
-    key = Light(rng.normal(-2.2, 0.35), rng.uniform(0.50, 0.82), rng.uniform(1.25, 1.6), 0.10)
-    fill = Light(key.azimuth + rng.uniform(2.4, 3.8), 0.75, rng.uniform(0.08, 0.22), 0.2)
-    ambient = rng.uniform(0.20, 0.28)
-    crop = Crop.draw(rng, n)
+    # Radians: the main lamp stands at the upper left, 38 to 46 degrees high; the others are weak.
+    key = Light(rng.normal(-2.2, 0.15), rng.uniform(0.66, 0.80), rng.uniform(1.3, 1.5), 0.10)
+    fill = Light(key.azimuth + rng.uniform(2.4, 3.8), 0.75, rng.uniform(0.12, 0.22), 0.2)
+    ambient = rng.uniform(0.25, 0.30)
+    crop, pose = Crop.draw(rng, n), Pose.draw(rng)
     fine = rng.spawn(1)[0]  # noise per pixel comes from its own stream, so that n changes nothing else
 
-    height, cement = _relief(rng, fine, n, crop)
+    inwards = pose.inwards(n) + np.float32(0.0012) * soft_noise(rng, n, 40, 2)  # a cast edge is not quite straight
+    height, cement = _relief(rng, fine, n, crop, inwards)
     colour = _colour(rng, fine, n, crop, cement)
     sand, grains = _sand(rng, n)
     height += np.float32(0.006) * sand
@@ -130,16 +132,15 @@ def _slab(rng: np.random.Generator, n: int) -> Scene:
     slab = Layer(
         height=height,
         colour=np.clip(colour, 0, 1),
-        cover=one,
+        cover=np.clip(inwards * np.float32(n / 2) + 0.5, 0, 1),  # fine pixels from the outline
         light=sunlight(height, key, 0.55),
         metal=none,
         rough=one,
         along=one,
         groove=np.stack([one, none]),
     )
-    x, y = grid(n)
-    face = np.maximum(np.abs(x), np.abs(y)) < 0.8
-    return Scene((slab,), 0, (key, fill), ambient, face, crop.seams(stones().number, n))
+    table = mat(rng, fine, n, key, slab.cover)
+    return Scene((table, slab), 1, (key, fill), ambient, inwards > 0.28, crop.seams(stones().number, n))
 
 
 def _shrink(scene: Scene, n: int) -> Scene:
@@ -148,14 +149,15 @@ def _shrink(scene: Scene, n: int) -> Scene:
     def fewer(chart: Array) -> Array:
         return cv2.resize(chart, (n, n), interpolation=cv2.INTER_AREA)
 
-    slab = scene.layers[0]
-    height = fewer(slab.height)
-    light = fewer(slab.light * _upright(slab.height)) / _upright(height)
-    colour = np.stack([fewer(plane) for plane in slab.colour])
     one, none = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
-    small = Layer(height, colour, one, np.minimum(light, 1), none, one, one, np.stack([one, none]))
+    layers = []
+    for layer in scene.layers:
+        height, cover = fewer(layer.height), fewer(layer.cover)
+        light = np.minimum(fewer(layer.light * _upright(layer.height)) / _upright(height), 1)
+        colour = np.stack([fewer(plane) for plane in layer.colour])
+        layers.append(Layer(height, colour, cover, light, none, one, one, np.stack([one, none])))
     face, rim = (fewer(part.astype(np.float32)) for part in (scene.face, scene.rim))
-    return replace(scene, layers=(small,), face=face > 0.5, rim=rim > 0)
+    return replace(scene, layers=tuple(layers), face=face > 0.5, rim=rim > 0)
 
 
 def _upright(height: Array) -> Array:
@@ -164,54 +166,58 @@ def _upright(height: Array) -> Array:
     return 1 / np.sqrt(1 + gx * gx + gy * gy)
 
 
-def _relief(rng: np.random.Generator, fine: np.random.Generator, n: int, crop: Crop) -> tuple[Array, Array]:
+def _relief(
+    rng: np.random.Generator, fine: np.random.Generator, n: int, crop: Crop, inwards: Array
+) -> tuple[Array, Array]:
     """Height of stones and cement, and where cement shows, 0..1 (n, n) each."""
-    lift = rng.normal(1, 0.18, stones().count + 1).clip(0.5, 1.5).astype(np.float32)  # no two stand equally high
+    lift = rng.normal(1, 0.08, stones().count + 1).clip(0.7, 1.3).astype(np.float32)  # no two stand equally high
     uneven = blur(lift[stones().number.astype(np.intp)], 1.2)
     relief = crop.of(stones().relief * uneven, n)  # (n, n), in pixels of the photograph
-    level = rng.uniform(1.25, 1.95) + 0.27 * soft_noise(rng, n, 4, 3)  # how far the cement was washed out
-    worn = rng.uniform(3.4, 4.4) + 0.15 * soft_noise(rng, n, 3, 2)  # feet have polished the highest tops
+    level = rng.uniform(1.45, 1.75) + 0.10 * soft_noise(rng, n, 4, 3)  # how far the cement was washed out
+    level += 2 * smoothstep(0.034, 0.022, inwards)  # not at the margin
+    worn = rng.uniform(3.0, 3.4) + 0.10 * soft_noise(rng, n, 3, 2)  # feet have polished the highest tops
     cement = smoothstep(0.35, -0.35, relief - level)
     relief = level + ramp(relief - level, 0.4)
-    relief -= 0.7 * ramp(relief - worn, 0.3)
+    relief -= 0.8 * ramp(relief - worn, 0.3)
     grit = blur(fine.standard_normal((n, n), dtype=np.float32), max(0.5, 1.3 * n / 512))
     relief += (0.05 + 0.25 * cement) * grit + 0.25 * soft_noise(rng, n, 6, 2)
-    return relief * np.float32(crop.unit), cement
+    arris = smoothstep(0.012, -0.006, inwards)  # the mould rounds the edge off
+    return relief * np.float32(crop.unit) - np.float32(0.02) * arris, cement
 
 
 def _colour(rng: np.random.Generator, fine: np.random.Generator, n: int, crop: Crop, cement: Array) -> Array:
     """Reflectance of stones and cement, with damp and dust (3, n, n)."""
     kind = rng.choice(len(TINTS), stones().count + 1, p=SHARES)
-    shade = rng.normal(1, 0.16, stones().count + 1).clip(0.6, 1.5)
+    shade = rng.normal(1, 0.07, stones().count + 1).clip(0.8, 1.2)
     tints = TINTS[kind] * shade[:, None] * rng.normal(1, 0.012, (stones().count + 1, 3))  # (stones, 3)
-    tints = tints.astype(np.float32) * rng.normal(1, [0.015, 0.006, 0.015]).astype(np.float32)
-    albedo = rng.uniform(0.16, 0.21)
+    tints = tints.astype(np.float32) * rng.normal(1, [0.008, 0.004, 0.008]).astype(np.float32)
+    albedo = rng.uniform(0.18, 0.20)
     number = stones().number.astype(np.intp)
-    tone = np.float32(albedo) * np.clip(crop.of(stones().tone, n), 0.05, 4) ** 0.95
+    tone = np.float32(albedo) * np.clip(crop.of(stones().tone, n), 0.05, 4) ** 0.65
     stone = np.stack([crop.of(blur(tints[:, c][number], 0.8), n) for c in range(3)]) * tone
 
     grain = blur(fine.standard_normal((n, n), dtype=np.float32), max(0.5, 0.9 * n / 512))
     cloud = soft_noise(rng, n, 5, 4, 0.6)
-    paste = (CEMENT * rng.normal(1, 0.018, 3)).astype(np.float32) * np.float32(rng.normal(0.85, 0.07))
-    matrix = paste[:, None, None] * (1 + 0.20 * grain + 0.07 * cloud) * (0.55 + 0.45 * np.minimum(tone / albedo, 1.2))
+    paste = (CEMENT * rng.normal(1, 0.018, 3)).astype(np.float32) * np.float32(rng.normal(0.85, 0.03))
+    matrix = paste[:, None, None] * (1 + 0.16 * grain + 0.05 * cloud) * (0.55 + 0.45 * np.minimum(tone / albedo, 1.2))
     colour = stone + cement * (matrix - stone)
 
     # Damp darkens, more so the cement; dust lies on everything, more so in the low places.
     x, y = grid(n)
     wind = rng.uniform(0, 2 * np.pi)
     across = x * np.float32(np.cos(wind)) + y * np.float32(np.sin(wind))
-    damp = rng.uniform(0, 0.8) * smoothstep(-0.6, 1.6, across + 0.5 * soft_noise(rng, n, 3, 4))
+    damp = rng.uniform(0, 0.25) * smoothstep(-0.6, 1.6, across + 0.5 * soft_noise(rng, n, 3, 4))
     colour *= 1 - damp * (0.28 + 0.20 * cement) * np.array([0.95, 1.0, 1.05], np.float32)[:, None, None]
-    dust = rng.uniform(0.0, 0.22) * smoothstep(-0.8, 2.0, soft_noise(rng, n, 3, 4, 0.6)) * (0.5 + 0.5 * cement)
+    dust = rng.uniform(0.0, 0.12) * smoothstep(-0.8, 2.0, soft_noise(rng, n, 3, 4, 0.6)) * (0.5 + 0.5 * cement)
     return colour + dust * (DUST[:, None, None] - colour)
 
 
 def _sand(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
     """Loose grains of sand, 0..1 (n, n), and their colour (3,)."""
     canvas = np.zeros((n, n), np.uint8)
-    for _ in range(int(rng.integers(10, 60))):
+    for _ in range(int(rng.integers(5, 25))):
         place = ((rng.uniform(-1, 1, 2) + 1) * n / 2 * 16).astype(int).tolist()
-        radius = int(16 * rng.uniform(0.6, 2.2) * n / 512)
+        radius = int(16 * rng.uniform(0.6, 1.6) * n / 512)
         cv2.circle(canvas, place, radius, int(rng.uniform(120, 255)), -1, cv2.LINE_AA, shift=4)
     grains = DUST * rng.uniform(0.5, 1.3)
     return blur(canvas.astype(np.float32) / 255, max(0.4, 0.8 * n / 512)), grains.astype(np.float32)

@@ -2,7 +2,7 @@
 
     crack    a branching crack that runs along the seams between the stones; region: the gap and its lips
     soaked   oil or rust that the slab has sucked in; region: where it is discoloured
-    hole     a stone broke out; region: the pit
+    hole     a few stones broke out; region: the pit
     slurry   a film of cement drowned the stones; region: the film
 
 The rules are those of defects.py: made before the light, nothing outside the region changes, all random
@@ -22,8 +22,8 @@ from mrkd_edu.data.factory.patterns import blob, blur, distance_to_curve, grid, 
 from mrkd_edu.data.factory.scene import Array, Layer, Light, Scene
 
 COARSE = 112  # side of the map on which a crack looks for its way: about 8 cells across a stone
-OIL = np.array([0.30, 0.27, 0.23], np.float32)  # share of the light that comes back from oily stone
-RUST = np.array([0.86, 0.47, 0.22], np.float32)  # and from stone with rust in its pores
+OIL = np.array([0.17, 0.145, 0.115], np.float32)  # share of the light that comes back from oily stone
+RUST = np.array([0.74, 0.34, 0.13], np.float32)  # and from stone with rust in its pores
 SLURRY = np.array([0.25, 0.243, 0.228], np.float32)  # reflectance of dry cement paste
 
 
@@ -48,18 +48,18 @@ def sunlight(height: Array, key: Light, dark: float) -> Array:
 
 
 def hole(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
-    """A stone broke out of the cement: first a shallow piece of it, at full strength all of it."""
+    """A few stones broke out of the cement: first a shallow piece, at full strength all of them."""
     slab = scene.layers[scene.product]
     n = len(slab.height)
-    stone = _stone_at(scene, rng)
+    bed = _stones_at(scene, rng)
     ragged = soft_noise(rng, n, 26, 3, 0.6)
     facets, grain = soft_noise(rng, n, 20, 3, 0.5), soft_noise(rng, n, 90, 2, 0.8)
     depth = rng.uniform(0.55, 0.75)
 
-    inwards = cv2.distanceTransform(stone, cv2.DIST_L2, 5) * np.float32(2 / n)  # (n, n)
+    inwards = cv2.distanceTransform(bed, cv2.DIST_L2, 5) * np.float32(2 / n)  # (n, n)
     inwards = blur(inwards, max(0.5, 0.016 * n / 2))
     radius = float(inwards.max())
-    away = inwards - np.float32(radius * (1 - strength) * 0.5)  # a weak one is smaller
+    away = inwards - np.float32(radius * (1 - strength) ** 1.5 * 0.5)  # a weak one is smaller
     pit = np.clip(away / np.float32(radius) * (1 + 0.25 * ragged), 0, 1)
     region = pit > 0.06
     bowl = np.where(region, smoothstep(0.0, 0.6, pit), 0).astype(np.float32)
@@ -69,22 +69,28 @@ def hole(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene
     height = slab.height + fresh * (floor - slab.height)
     grey = 0.2 * slab.colour.mean(axis=0) + SLURRY[:, None, None] * (0.48 + 0.06 * facets + 0.06 * grain)
     colour = slab.colour + np.float32(0.9) * fresh * (grey - slab.colour)
-    sun = sunlight(height, scene.lights[0], 0.62)  # what the wall on the lamp's side leaves
-    light = slab.light + fresh * (sun * (1 - 0.42 * bowl) - slab.light)
-    return _with(scene, replace(slab, height=height, colour=np.clip(colour, 0, 1), light=light)), region
+    sun = sunlight(height, scene.lights[0], 0.72)  # what the wall on the lamp's side leaves
+    light = slab.light + fresh * (sun * (1 - 0.48 * bowl) - slab.light)
+    return _done(scene, replace(slab, height=height, colour=np.clip(colour, 0, 1), light=light), region)
 
 
-def _stone_at(scene: Scene, rng: np.random.Generator) -> Array:
-    """The thickest stone near a random place and the bed around it: 0 or 1 (n, n)."""
+def _stones_at(scene: Scene, rng: np.random.Generator) -> Array:
+    """The thickest stone near a random place, its neighbours, and the bed around them: 0 or 1 (n, n)."""
     n = len(scene.rim)
     x, y = pick(rng, scene.face)
+    reach = rng.uniform(0.14, 0.19)
     columns, rows = grid(n)
-    near = (np.maximum(np.abs(columns - x), np.abs(rows - y)) < 0.28) & scene.face
-    solid = cv2.morphologyEx((~scene.rim).astype(np.uint8), cv2.MORPH_OPEN, _disc(0.025 * n))  # cuts thin bridges
+    near = (np.maximum(np.abs(columns - x), np.abs(rows - y)) < 0.2) & scene.face
+    solid = cv2.morphologyEx((~scene.rim).astype(np.uint8), cv2.MORPH_OPEN, _disc(0.015 * n))  # cuts thin bridges
     inwards = cv2.distanceTransform(solid, cv2.DIST_L2, 5)
-    thickest = np.argmax(np.where(near, inwards, 0))
-    _, number = cv2.connectedComponents(solid, connectivity=4)
-    return cv2.dilate((number == number.flat[thickest]).astype(np.uint8), _disc(0.016 * n))
+    row, column = np.unravel_index(np.argmax(np.where(near, inwards, 0)), (n, n))
+    around = (columns - columns[0, column]) ** 2 + (rows - rows[row, 0]) ** 2 < reach**2
+    count, number = cv2.connectedComponents(solid, connectivity=4)
+    share = np.bincount(number[around], minlength=count) / np.bincount(number.ravel(), minlength=count)
+    loose = (share > 0.5) & (np.arange(count) > 0)  # number 0 are the seams
+    loose[number[row, column]] = True
+    together = cv2.morphologyEx(loose[number].astype(np.uint8), cv2.MORPH_CLOSE, _disc(0.05 * n))
+    return cv2.dilate(together, _disc(0.016 * n))
 
 
 def _disc(width: float) -> Array:
@@ -97,13 +103,13 @@ def crack(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     """The slab broke: a crack with one or two branches, deep and dark, with crumbled lips."""
     slab = scene.layers[scene.product]
     n = len(slab.height)
-    middle, heading = np.array(pick(rng, scene.face)) * 0.7, rng.uniform(0, 2 * np.pi)
+    middle, heading = np.array(pick(rng, scene.face)) * 0.6, rng.uniform(0, 2 * np.pi)
     effort = _effort(slab.height, rng)
-    half = rng.uniform(0.32, 0.55) * np.array([np.cos(heading), np.sin(heading)])
-    width = rng.uniform(0.0065, 0.0095) * (0.5 + 0.5 * strength)
+    half = rng.uniform(0.42, 0.62) * np.array([np.cos(heading), np.sin(heading)])
+    width = rng.uniform(0.010, 0.014) * (0.4 + strength)
     crumble = soft_noise(rng, n, 40, 2)
     main = _route(effort, middle - half, middle + half)
-    curves = [(main, np.float32(0.5), 0.35 + 0.65 * strength, 1.0)]  # points, middle, share to show, relative width
+    curves = [(main, np.float32(0.5), 0.45 + 0.55 * strength, 1.0)]  # points, middle, share to show, relative width
     for side in rng.permutation([-1, 1])[: int(rng.integers(1, 3))]:
         at, turn, length = rng.uniform(0.3, 0.7), side * rng.uniform(0.5, 1.0), rng.uniform(0.22, 0.42)
         start = main[int(at * (len(main) - 1))]
@@ -122,9 +128,9 @@ def crack(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scen
     lips = np.where(region, lips, 0)
     amount = np.float32(strength**0.5)
     height = slab.height - amount * np.float32(width) * (1.6 * gap + 0.5 * lips)
-    light = slab.light * (1 - amount * np.float32(0.86) * gap) * (1 - amount * np.float32(0.12) * lips)
+    light = slab.light * (1 - amount * np.float32(0.92) * gap) * (1 - amount * np.float32(0.12) * lips)
     pale = slab.colour + np.float32(0.35) * amount * lips * (SLURRY[:, None, None] - slab.colour)  # fresh break
-    return _with(scene, replace(slab, height=height, light=light, colour=pale)), region
+    return _done(scene, replace(slab, height=height, light=light, colour=pale), region)
 
 
 def _effort(height: Array, rng: np.random.Generator) -> Array:
@@ -149,26 +155,26 @@ def soaked(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     slab = scene.layers[scene.product]
     n = len(slab.height)
     middle, rusty = pick(rng, scene.face), rng.random() < 0.5
-    radius = rng.uniform(0.20, 0.32) * (0.7 + 0.3 * strength)
+    radius = rng.uniform(0.27, 0.36) * (0.7 + 0.3 * strength)
     inside = blob(rng, n, middle, radius, 0.26, cells=7)
     patchy = soft_noise(rng, n, 14, 4, 0.6)
     porous = smoothstep(0.006, -0.012, slab.height - blur(slab.height, 0.06 * n / 2))  # low places: cement
     reach = inside + 0.10 * porous  # it creeps along the cement
     if rusty:
-        taken = smoothstep(0.03, 0.5, reach) * np.clip(0.8 + 0.25 * patchy, 0.2, 1.2) * (0.65 + 0.35 * porous)
+        taken = smoothstep(0.03, 0.4, reach) * np.clip(0.85 + 0.25 * patchy, 0.2, 1.2) * (0.7 + 0.3 * porous)
     else:
         taken = smoothstep(0.02, 0.26, reach) * np.clip(0.9 + 0.10 * patchy, 0.5, 1.1) * (0.85 + 0.15 * porous)
     region = (inside > 0) & (taken > 0.04)
     alpha = np.where(region, taken, 0).astype(np.float32) * np.float32(strength**0.7)
     film = 1 - np.minimum(alpha, 1) * (1 - (RUST if rusty else OIL)[:, None, None])
-    return _with(scene, replace(slab, colour=slab.colour * film)), region
+    return _done(scene, replace(slab, colour=slab.colour * film), region)
 
 
 def slurry(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
     """A splash of cement was smeared over the slab and dried: it fills the gaps, then drowns the stones."""
     slab = scene.layers[scene.product]
     n = len(slab.height)
-    inside = blob(rng, n, pick(rng, scene.face), rng.uniform(0.20, 0.32) * (0.75 + 0.25 * strength), 0.25, cells=6)
+    inside = blob(rng, n, pick(rng, scene.face), rng.uniform(0.29, 0.37) * (0.7 + 0.3 * strength), 0.25, cells=6)
     cloud, bubbles = soft_noise(rng, n, 12, 4, 0.6), soft_noise(rng, n, 70, 2)
     grit = blur(rng.spawn(1)[0].standard_normal((n, n), dtype=np.float32), max(0.5, 1.1 * n / 512))
     tint = SLURRY * rng.uniform(0.75, 1.05)
@@ -186,11 +192,12 @@ def slurry(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Sce
     dry = tint[:, None, None] * (1 + 0.07 * cloud + 0.14 * grit - 0.4 * pores)
     colour = slab.colour + np.where(region, haze, 0) * (dry - slab.colour)
     light = slab.light + np.where(region, haze, 0) * (1 - slab.light)  # no stones, no shadows of stones
-    return _with(scene, replace(slab, height=height, colour=colour, light=light)), region
+    return _done(scene, replace(slab, height=height, colour=colour, light=light), region)
 
 
-def _with(scene: Scene, slab: Layer) -> Scene:
-    """The scene with another slab."""
+def _done(scene: Scene, slab: Layer, region: Array) -> tuple[Scene, Array]:
+    """The scene with the changed slab, and the region as far as the slab reaches."""
     layers = list(scene.layers)
     layers[scene.product] = slab
-    return replace(scene, layers=tuple(layers))
+    reach = cv2.dilate(slab.cover, np.ones((3, 3))) > 0  # a height just beyond the edge still tilts the edge
+    return replace(scene, layers=tuple(layers)), region & reach

@@ -14,7 +14,7 @@ from mrkd_edu.data.factory.patterns import blur, distance_to_curve, grid, pick, 
 from mrkd_edu.data.factory.scene import Array, Layer, Scene
 
 WIRES = np.array([[0.52, 0.52, 0.53], [0.085, 0.036, 0.018]], np.float32)  # bright, rusty
-LEAVES = np.array([[0.125, 0.072, 0.036], [0.150, 0.106, 0.058], [0.070, 0.047, 0.032]], np.float32)
+LEAVES = np.array([[0.140, 0.066, 0.026], [0.190, 0.118, 0.044], [0.062, 0.036, 0.022]], np.float32)
 
 
 def foreign(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Scene, Array]:
@@ -38,9 +38,10 @@ def _wire(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Laye
     """A bent piece of wire: its layer, and how high it lies."""
     slab = scene.layers[scene.product]
     n = len(slab.height)
-    middle = pick(rng, scene.face)
+    x, y = pick(rng, scene.face)
+    middle = 0.6 * x, 0.6 * y  # all of it lies on the slab
     points = stroke(rng, middle, rng.uniform(0.6, 1.0), rng.uniform(0.8, 2.2))
-    tint, thick = WIRES[int(rng.integers(2))], rng.uniform(0.014, 0.019)
+    tint, thick = WIRES[int(rng.integers(2))], rng.uniform(0.019, 0.026)
     bare = tint[2] > 0.2  # rust does not shine
     patchy = soft_noise(rng, n, 60, 2)
     width = thick * (0.6 + 0.4 * strength)
@@ -58,7 +59,7 @@ def _leaf(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Laye
     slab = scene.layers[scene.product]
     n = len(slab.height)
     middle, turn = pick(rng, scene.face), rng.uniform(0, 2 * np.pi)
-    long, slim, curve = rng.uniform(0.18, 0.28), rng.uniform(0.30, 0.45), rng.uniform(-0.25, 0.25)
+    long, slim, curve = rng.uniform(0.24, 0.34), rng.uniform(0.30, 0.45), rng.uniform(-0.25, 0.25)
     tint = LEAVES[int(rng.integers(len(LEAVES)))] * rng.uniform(0.8, 1.2)
     torn, spots, crinkle = soft_noise(rng, n, 18, 3), soft_noise(rng, n, 30, 3), soft_noise(rng, n, 12, 3)
     curl, veins = rng.uniform(0.35, 0.7), rng.uniform(5, 8)
@@ -77,7 +78,8 @@ def _leaf(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[Laye
     height = np.float32(long) * (curl * np.abs(v) ** 1.5 + 0.06 * crinkle + 0.012 * rib + 0.005 * vein)
     brown = smoothstep(0.12, 0, outline - np.abs(v))  # leaves dry from the border
     tone = (1 + 0.20 * np.clip(spots, -1.5, 2) + 0.30 * rib + 0.06 * vein) * (1 - 0.35 * brown)
-    return _thing(height, np.clip(tint[:, None, None] * tone, 0, 1), cover, 0.0), _top(slab, middle) + 0.012
+    colour = np.clip(tint[:, None, None] * tone, 0, 1)
+    return _thing(height, colour, cover, 0.0), _top(slab, middle) + 0.03  # curled: it touches few stones
 
 
 def _top(slab: Layer, place: tuple[float, float]) -> float:
