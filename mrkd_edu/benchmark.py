@@ -79,7 +79,7 @@ def benchmark(
             learned, _ = split(len(data.train), seed)
             steps = 0 if variant == "nn" else mine.recipe.total_steps(len(learned))
             key = tuple(str(v) for v in (data.name, variant, seed, mine.backbone, mine.size, steps))
-            run_name = run_key(data, mine, where)
+            run_name = run_key(data, mine, where, code=("neighbours.py",) if variant == "nn" else ())
             if key not in rows or keys.get(" ".join(key)) != run_name:
                 result = evaluate(detector(data, mine, device), data, progress=False)
                 rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}

@@ -45,7 +45,7 @@ DataFolder = Annotated[
 ]
 Backbone = Annotated[str, typer.Option(help="Teacher. Without network: efficientnet_lite0, _lite1, _lite2.")]
 Size = Annotated[int, typer.Option(help="Images are resized to this many pixels a side; a multiple of 64.", min=32)]
-Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the recipe's, 300].", min=1)]
+Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the recipe's, 240].", min=1)]
 Recipe = Annotated[str, typer.Option(help="`workshop` (minutes) or `paper` (200 epochs, for a GPU).")]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
 Precision = Annotated[str, typer.Option(help="`auto` takes what is quick here; or `fp32`, `bf16`, `fp16`.")]

@@ -5,6 +5,11 @@ Everything rests on the cosine distance of two feature vectors at one position,
 .. math:: d(t, s) = 1 - \frac{\langle t, s \rangle}{\lVert t \rVert \, \lVert s \rVert} \in [0, 2],
 
 0 where student and teacher agree, large where they do not: there is the defect.
+
+Direction is all that it looks at. Where features are standardised (`standardise.py`), a short vector means "as usual",
+and its direction is noise. A *floor* damps it: :math:`d = \frac{\lVert t \rVert \lVert s \rVert - \langle t, s
+\rangle}{\lVert t \rVert \lVert s \rVert + \varepsilon C}`, with :math:`C` the number of channels, which is the
+mean squared length of a standardised feature. :math:`\varepsilon = 0` is the cosine distance.
 """
 
 from __future__ import annotations
@@ -20,16 +25,26 @@ from torch import Tensor
 LossForm = Literal["flattened", "per_pixel"]
 
 
-def cosine_distance(teacher: Tensor, student: Tensor) -> Tensor:
-    """Distance at every position of one scale: (B, C, h, w) twice to (B, h, w).
+def cosine_distance(teacher: Tensor, student: Tensor, floor: float = 0.0) -> Tensor:
+    r"""Distance at every position of one scale: (B, C, h, w) twice to (B, h, w).
+
+    Args:
+        teacher, student: one map each.
+        floor: :math:`\varepsilon`, how strongly short vectors are damped; 0 is the papers' cosine distance.
 
     Example:
         >>> t = torch.tensor([[1.0, 0.0]]).view(1, 2, 1, 1)
         >>> s = torch.tensor([[0.0, 3.0]]).view(1, 2, 1, 1)
         >>> cosine_distance(t, s).item(), cosine_distance(t, 5 * t).item()
         (1.0, 0.0)
+        >>> cosine_distance(t, s, floor=1.5).item()  # lengths 1 and 3: 3 / (3 + 1.5 * 2)
+        0.5
     """
-    return 1 - F.cosine_similarity(teacher.float(), student.float(), dim=1)  # (B, h, w)
+    t, s = teacher.float(), student.float()
+    if floor == 0:
+        return 1 - F.cosine_similarity(t, s, dim=1)  # (B, h, w)
+    lengths = t.norm(dim=1) * s.norm(dim=1)  # (B, h, w)
+    return (lengths - (t * s).sum(1)) / (lengths + floor * t.shape[1])
 
 
 def distillation_loss(teacher: list[Tensor], student: list[Tensor], form: LossForm = "flattened") -> Tensor:
@@ -105,6 +120,7 @@ def anomaly_map(
     size: tuple[int, int],
     *,
     weights: Sequence[float] | None = None,
+    floor: float = 0.0,
     sigma: float = 4.0,
 ) -> Tensor:
     r"""Where teacher and student disagree, at the size of the image.
@@ -115,6 +131,7 @@ def anomaly_map(
         teacher, student: three maps each, (B, C_k, h_k, w_k).
         size: height and width of the result, pixels.
         weights: :math:`w_k` of the scales, see `scales.py`. None: all 1, as in the papers.
+        floor: see `cosine_distance`.
         sigma: of the Gaussian smoothing, pixels; 0 switches it off. 4 at 256 pixels in the papers.
 
     Returns:
@@ -127,7 +144,7 @@ def anomaly_map(
     """
     weights = weights or [1.0] * len(teacher)
     scales = [
-        w * enlarge(cosine_distance(t, s)[:, None], size)[:, 0]
+        w * enlarge(cosine_distance(t, s, floor)[:, None], size)[:, 0]
         for w, t, s in zip(weights, teacher, student, strict=True)
         if w  # a scale that does not count costs nothing
     ]  # K maps (B, H, W)

@@ -42,6 +42,7 @@ from mrkd_edu.teacher import OFFLINE_TEACHER, Teacher
 
 Variant = Literal["nn", "rd", "ilm", "flm", "mrkd"]  # nn is a baseline without a student, see neighbours.py
 VARIANTS: tuple[Variant, ...] = ("rd", "ilm", "flm", "mrkd")
+FLOOR = 0.3  # of the cosine distance of standardised features; docs/recipe.md has the measurements
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
 
@@ -265,6 +266,11 @@ class MRKD(Detector):
         maps = self.teacher(images.to(self.device))
         return maps if self.standardise is None else self.standardise(maps)
 
+    @property
+    def floor(self) -> float:
+        """Damping of short vectors in the anomaly map: for standardised features only, see `distance.py`."""
+        return FLOOR if self.settings.standardise else 0.0
+
     def restore(self, features: list[Tensor], generator: torch.Generator | None = None) -> list[Tensor]:
         """Teacher features to student features :math:`S_k`; FLM masks them in training, with `generator`."""
         maps = self.student(features)
@@ -281,13 +287,22 @@ class MRKD(Detector):
     @torch.no_grad()
     def anomaly_maps(self, images: Tensor) -> Tensor:
         """Images (B, 3, size, size) to anomaly maps (B, size, size), float32 on the model's device."""
-        teacher, student = self.features(images)
+        with self.autocast():
+            teacher = self.see(images)
+        return self.judge(teacher)
+
+    @torch.no_grad()
+    def judge(self, teacher: list[Tensor]) -> Tensor:
+        """The teacher's maps, as `see` gives them, to anomaly maps (B, size, size), float32."""
+        with self.autocast():
+            student = self.restore(teacher)
         size, settings = self.settings.size, self.settings
         return anomaly_map(
             teacher,
             student,
             (size, size),
             weights=settings.weights,
+            floor=self.floor,
             sigma=size / 64,  # the papers smooth with 4 pixels at 256
         )
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ from mrkd_edu.nsa import NSA, preset
 from mrkd_edu.recipe import RECIPES, Recipe
 from mrkd_edu.scales import choose_weights
 from mrkd_edu.teacher import OFFLINE_TEACHER
-from mrkd_edu.train import History, fit
+from mrkd_edu.train import History, Moment, fit
 
 HOLD_OUT, WEIGHTS = 2, 4  # streams of random numbers; `train.py` has 0 and 1, `evaluate.py` 3
 HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
 CODE = (  # the files that decide what a training gives
     *("cache.py", "checkpoint.py", "data/folder.py", "data/images.py", "distance.py", "efficientnet_lite.py", "flm.py"),
-    *("hardware.py", "ilm.py", "model.py", "neighbours.py", "nsa.py", "poisson.py", "recipe.py", "run.py"),
+    *("hardware.py", "ilm.py", "metrics.py", "model.py", "nsa.py", "poisson.py", "recipe.py", "run.py"),
     *("scales.py", "standardise.py", "student.py", "teacher.py", "train.py"),
 )
 
@@ -71,6 +72,7 @@ def run(
     cache: bool = True,
     device: str = "auto",
     progress: bool = True,
+    callback: Callable[[Moment], Any] | None = None,
 ) -> MRKD:
     """Train a model on the normal images of `data`, or take it from the cache.
 
@@ -82,6 +84,7 @@ def run(
         cache: whether the run may be taken from and kept in the cache.
         device: `"auto"`, `"cpu"`, `"cuda"`.
         progress: show bars. What was reused is said in any case, on stderr.
+        callback: called after every step of a training, see `train.fit`; never for a run from the cache.
 
     Returns:
         The trained model with its threshold; `model.settings.history` tells of the training.
@@ -123,6 +126,7 @@ def run(
         checkpoint=checkpoint,
         resume=resume or out is None,  # the cache's own folder is named by its settings: always the same training
         progress=progress,
+        callback=callback,
     )
     scales = finish(work, plan)
     model.settings.history = {
@@ -205,14 +209,17 @@ def split(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return order[n:], order[:n]
 
 
-def run_key(data: AnomalyFolder, plan: Plan, device: torch.device) -> str:
-    """Name of a run: a hash of its settings, its training images, the code that trains, and what it trains on."""
+def run_key(data: AnomalyFolder, plan: Plan, device: torch.device, code: Sequence[str] = ()) -> str:
+    """Name of a run: a hash of its settings, its training images, the code that trains, and what it trains on.
+
+    `code` names further files that decide its result.
+    """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(_plain(plan), sort_keys=True).encode())
     digest.update(f"{data.name} {data.fingerprint('train')}".encode())
     digest.update(f"{device.type} {number_format(device, plan.precision)} torch {torch.__version__}".encode())
     package = Path(mrkd_edu.__file__).parent
-    for name in CODE:
+    for name in (*CODE, *code):
         digest.update((package / name).read_bytes())
     return digest.hexdigest()
 

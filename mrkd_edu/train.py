@@ -112,7 +112,8 @@ def fit(
     path = Path(checkpoint) if checkpoint else None
     saved = Checkpoint(path, task.identity, history, student=task.learner, optimiser=optimiser, scaler=scaler)
     if resume:
-        saved.load()
+        saved.load()  # refuses another training's checkpoint before anything is changed
+    task.look()
     history.seconds += time.perf_counter() - begin  # what the cached features cost belongs to the training
 
     bar = tqdm(total=steps, initial=len(history.loss), desc=model.settings.variant, unit="step", disable=not progress)
@@ -207,10 +208,7 @@ class _Task:
         self.model, self.images, self.recipe, self.nsa, self.seed = model, images, recipe, nsa, seed
         self.learner = nn.ModuleDict({name: m for name, m in model.named_children() if name != "teacher"})
         self.parameters = list(self.learner.parameters())
-        if model.standardise is not None:
-            with torch.no_grad(), model.autocast():
-                model.standardise.learn(model.teacher(_some(images).to(model.device)))
-        self.features = cache_features(model, images)
+        self.features: list[Tensor] | None = None
         settings = replace(model.settings, threshold=None, history={})
         if model.masks_images and not self.batch(0).changed:
             raise TrainingError(
@@ -218,6 +216,13 @@ class _Task:
                 f"NSA settings that of these images? {nsa}"
             )
         self.identity = repr((settings, recipe, nsa, seed, len(images), _digest(images)))
+
+    def look(self) -> None:
+        """See all normal images once: standardise the teacher's channels, and keep its features."""
+        if self.model.standardise is not None:
+            with torch.no_grad(), self.model.autocast():
+                self.model.standardise.learn(self.model.teacher(_some(self.images).to(self.model.device)))
+        self.features = cache_features(self.model, self.images)
 
     def batch(self, step: int) -> _Batch:
         """The batch of a step: a function of the seed and the step's number alone."""

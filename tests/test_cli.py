@@ -158,7 +158,7 @@ def test_doctor_names_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch
 def test_wrong_input_ends_in_one_message_that_says_what_to_do(toy: Path, trained: Path, tmp_path: Path) -> None:
     assert "not a folder" in failure("train", tmp_path / "nowhere", "--out", tmp_path / "r")
     assert "Choose one of: rd, ilm, flm, mrkd" in failure("train", toy, "--out", tmp_path / "r", "--variant", "x")
-    assert "multiple of 32" in failure("train", toy, "--out", tmp_path / "r", "--size", "100")
+    assert "multiple of 64" in failure("train", toy, "--out", tmp_path / "r", "--size", "100")
     assert "efficientnet_lite0" in failure("train", toy, "--out", tmp_path / "r", "--backbone", "vgg")
     assert "whole numbers" in failure("benchmark", toy, "--out", tmp_path / "b", "--seeds", "0,one")
     assert "no trained model" in failure("evaluate", tmp_path, toy)

@@ -146,7 +146,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "size": {"size": 96},
     "seed": {"seed": 1},
     "steps": {"recipe": replace(PLAN.recipe, steps=4)},
-    "drop": {"recipe": replace(PLAN.recipe, drop=(0.1, 0.2, 0.3))},
+    "drop": {"recipe": replace(PLAN.recipe, drop=(0.1, 0.2, 0.3, 0.4))},
     "precision": {"precision": "fp32"},
     "nsa": {"nsa": replace(DEFAULT, patches=1)},
 }

@@ -10,7 +10,7 @@ from mrkd_edu.data.factory import render_normal
 from mrkd_edu.distance import anomaly_map
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import NSA
-from mrkd_edu.scales import choose_weights, scale_scores, separation
+from mrkd_edu.scales import choose_weights, scale_scores
 
 SIZE = 64
 
@@ -21,20 +21,13 @@ def images() -> torch.Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2)  # (6, 3, S, S)
 
 
-def test_separation_is_in_standard_deviations_and_never_negative() -> None:
-    rng = np.random.default_rng(0)
-    normal = rng.normal(5, 2, (20_000, 3))
-    defective = rng.normal(5, 2, (20_000, 3)) + [0, 3, -3]
-    assert separation(normal, defective) == pytest.approx([0, 1.5, 0], abs=0.05)
-
-
 def test_scale_scores_are_the_scores_of_each_scale_alone(images: torch.Tensor) -> None:
     model = MRKD(variant="rd", size=SIZE)
     scores = scale_scores(model, images)
     assert scores.shape == (6, 4)
     teacher, student = model.features(images)
-    alone = anomaly_map(teacher[2:3], student[2:3], (SIZE, SIZE), sigma=1).flatten(1).amax(1)
-    np.testing.assert_allclose(scores[:, 2], alone.detach().numpy(), rtol=1e-5)
+    alone = anomaly_map(teacher[2:3], student[2:3], (SIZE, SIZE), floor=model.floor, sigma=1).detach()
+    np.testing.assert_allclose(scores[:, 2], alone.flatten(1).amax(1).numpy(), rtol=1e-5)
 
 
 def test_weights_are_set_sum_to_one_and_repeat(images: torch.Tensor) -> None:
@@ -59,13 +52,16 @@ def test_a_blind_scale_gets_no_say(images: torch.Tensor, monkeypatch: pytest.Mon
     monkeypatch.setattr("mrkd_edu.scales.scale_scores", scores)
     model = MRKD(variant="rd", size=SIZE)
     weights = choose_weights(model, images, NSA(), rng)["weights"]
-    assert weights[0] > 0.8 and weights[2:] == [0, 0]
+    assert weights[0] > 0.5 and weights[0] > 1.5 * weights[1] and weights[2:] == [0, 0]
 
 
-def test_where_nothing_separates_all_scales_count_the_same(images: torch.Tensor) -> None:
+def test_where_nothing_separates_each_scale_counts_by_its_spread(images: torch.Tensor) -> None:
     model = MRKD(variant="rd", size=SIZE)
     all_background = NSA(background=(128, 127), min_object=1.0)  # no patch finds an object
-    assert choose_weights(model, images, all_background, np.random.default_rng(0))["weights"] == [0.25] * 4
+    found = choose_weights(model, images, all_background, np.random.default_rng(0))
+    assert found["auroc"] == [0.5] * 4
+    shares = 1 / np.array(found["spread"])
+    assert found["weights"] == pytest.approx((shares / shares.sum()).tolist(), abs=1e-3)
 
 
 def test_weights_change_the_map_and_survive_the_file(images: torch.Tensor, tmp_path: object) -> None:
@@ -74,7 +70,7 @@ def test_weights_change_the_map_and_survive_the_file(images: torch.Tensor, tmp_p
     model.settings.weights = (0.0, 0.0, 2.0, 0.0)
     weighted = model.anomaly_maps(images)
     teacher, student = model.features(images)
-    wanted = 2 * anomaly_map(teacher[2:3], student[2:3], (SIZE, SIZE), sigma=1)
+    wanted = 2 * anomaly_map(teacher[2:3], student[2:3], (SIZE, SIZE), floor=model.floor, sigma=1)
     torch.testing.assert_close(weighted, wanted)
     assert not torch.allclose(plain, weighted)
     loaded = MRKD.load(model.save(tmp_path))  # type: ignore[arg-type]

@@ -88,7 +88,7 @@ def test_training_changes_the_student_and_never_the_teacher(variant: str) -> Non
 
 
 def test_training_on_the_papers_recipe() -> None:
-    model = MRKD(variant="mrkd", size=SIZE, residual=False)
+    model = MRKD(variant="mrkd", size=SIZE, **RECIPES["paper"].architecture)
     history = fit(model, IMAGES[:4], recipe=replace(RECIPES["paper"], epochs=3, batch=2), progress=False)
     assert len(history.loss) == 6
 
@@ -167,13 +167,14 @@ def test_loss_compares_the_student_with_the_normal_image() -> None:
     """The whole step, written out."""
     model = MRKD(variant="mrkd", size=SIZE, precision="fp32").train()
     task = train._Task(model, IMAGES, SHORT, train.DEFAULT, 0)
+    task.look()
     batch = task.batch(0)
     with torch.no_grad():
         found = task.loss(batch)
         again = task.batch(0)
-        target = model.teacher(IMAGES[again.index])
+        target = model.see(IMAGES[again.index])
         assert model.flm is not None
-        student = model.flm(model.student(model.teacher(again.seen)), again.mask_generator)
+        student = model.flm(model.student(model.see(again.seen)), again.mask_generator)
         torch.testing.assert_close(found, distillation_loss(target, student), rtol=1e-4, atol=1e-5)
 
 
