@@ -2,7 +2,7 @@
 
     python benchmarks/time_to_quality.py DATA/bottle toy/fabric --out results/time_to_quality.csv
 
-Looks at the test set ten times on the way (the looks are not counted as training, and choose nothing). The finished
+Looks at the test set five times on the way (the looks are not counted as training, and choose nothing). The finished
 models go into the run cache, so that `mrkd-edu benchmark` with the same seed does not train them again. Two categories
 at once on two cores share them: say so beside the figures.
 """
@@ -27,7 +27,7 @@ from mrkd_edu.run import Plan, prepare, run
 from mrkd_edu.scales import choose_weights
 from mrkd_edu.train import Moment
 
-LOOKS = 10
+LOOKS = 5
 NEAR = 0.005  # half a point of AUROC
 BATCH = 16
 

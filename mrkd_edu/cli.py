@@ -260,29 +260,43 @@ def benchmark(
 
 @app.command()
 def leakage(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained model.")],
     data: DataFolder,
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of trained models.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the figures; without it, only the table.")] = None,
     device: Device = "auto",
 ) -> None:
-    """How much of each kind of defect does the student copy? 0 restores the normal image, 1 lets the defect through.
+    """How much of each kind of defect does a student copy? 0 restores the normal image, 1 lets the defect through.
 
-    Needs a test set with twins, such as the toy factory's.
+    Needs a test set with twins, such as the toy factory's. For a category of the toy factory a second figure shows
+    leakage against the strength of the defect.
 
-    Example:  mrkd-edu leakage runs/fabric data/fabric
+    Example:  mrkd-edu leakage data/fabric runs/rd runs/mrkd --out leakage
     """
     with errors():
+        from mrkd_edu.data.factory import CATEGORIES
         from mrkd_edu.data.folder import AnomalyFolder
         from mrkd_edu.model import MRKD
-        from mrkd_edu.overgeneralisation import leakage_by_kind
+        from mrkd_edu.overgeneralisation import STRENGTHS, leakage_by_kind, leakage_by_strength
+        from mrkd_edu.plots_leakage import leakage_kinds, leakage_strengths
 
-        model, folder = MRKD.load(run, device), AnomalyFolder(data)
-        table = Table("kind", title=f"{folder.name}, {model.settings.variant}: leakage", title_justify="left")
-        for stride in model.settings.strides:
-            table.add_column(f"stride {stride}", justify="right")
-        table.add_column("mean", justify="right")
-        for kind, scales in leakage_by_kind(model, folder).items():
-            table.add_row(escape(kind), *(number(v, 3) for v in (*scales, sum(scales) / len(scales))))
+        folder = AnomalyFolder(data)
+        models = {run.name: MRKD.load(run, device) for run in runs}
+        strides = next(iter(models.values())).settings.strides
+        by_kind = {name: leakage_by_kind(model, folder) for name, model in models.items()}
+        table = Table("run", "kind", title=f"{folder.name}: leakage", title_justify="left")
+        for column in (*(f"stride {s}" for s in strides), "mean"):
+            table.add_column(column, justify="right")
+        for name, found in by_kind.items():
+            for kind, scales in found.items():
+                table.add_row(escape(name), escape(kind), *(f"{v:.3f}" for v in (*scales, sum(scales) / len(scales))))
         console.print(table)
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            leakage_kinds(by_kind, strides).savefig(out / "leakage_kinds.png", dpi=100)
+            if folder.name in CATEGORIES and (data / "toy.json").exists():
+                growing = {name: leakage_by_strength(model, folder.name) for name, model in models.items()}
+                leakage_strengths(growing, STRENGTHS).savefig(out / "leakage_strength.png", dpi=100)
+            say(f"Figures: {out}")
 
 
 @app.command()

@@ -57,7 +57,7 @@ def distillation_loss(teacher: list[Tensor], student: list[Tensor], form: LossFo
       the same, however long its vector.
 
     Args:
-        teacher, student: three maps each, (B, C_k, h_k, w_k).
+        teacher, student: one map a scale each, (B, C_k, h_k, w_k).
         form: which of the two.
 
     Returns:
@@ -128,7 +128,7 @@ def anomaly_map(
     :math:`A = \mathcal{G}_\sigma * \sum_k w_k \operatorname{up}(d(T_k, S_k))`, with bilinear upsampling.
 
     Args:
-        teacher, student: three maps each, (B, C_k, h_k, w_k).
+        teacher, student: one map a scale each, (B, C_k, h_k, w_k).
         size: height and width of the result, pixels.
         weights: :math:`w_k` of the scales, see `scales.py`. None: all 1, as in the papers.
         floor: see `cosine_distance`.

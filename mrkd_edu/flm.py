@@ -64,10 +64,10 @@ class GenerationModule(nn.Module):
 
 
 class FeatureMasking(nn.Module):
-    r"""FLM at three scales: mask in training, identity mask in evaluation, generation modules always.
+    r"""FLM at every scale: mask in training, identity mask in evaluation, generation modules always.
 
     Args:
-        channels: of the three scales.
+        channels: of the scales.
         drop: :math:`\lambda`, one number or one per scale.
         residual: see `GenerationModule`.
 
@@ -91,7 +91,7 @@ class FeatureMasking(nn.Module):
         self.generate = nn.ModuleList(GenerationModule(c, residual=residual) for c in channels)
 
     def forward(self, maps: list[Tensor], generator: torch.Generator | None = None) -> list[Tensor]:
-        """Mask (in training) and restore three maps (B, C_k, h_k, w_k).
+        """Mask (in training) and restore the maps (B, C_k, h_k, w_k).
 
         Raises:
             ValueError: training without a generator: randomness is an argument.

@@ -414,16 +414,19 @@ def leakage_bars(evaluations: Evaluations) -> Picture:
     shown = [(e, e.leakage) for e in comparable(evaluations) if e.leakage is not None]
     if not shown:
         raise ValueError("no evaluation has leakage: it needs twins, or normal test images")
-    ticks = ("fine scale", "middle", "coarse", "mean")
+    scales_shown = max(len(scales) for _, scales in shown)
+    ends = {1: "fine", scales_shown: "coarse"} if scales_shown > 1 else {}
+    ticks = [f"scale {k}\n{ends.get(k, '')}" for k in range(1, scales_shown + 1)] + ["mean"]
     places = np.arange(len(ticks))
     width = 0.8 / len(shown)
     figure, ax = _chart()
     for i, (evaluation, scales) in enumerate(shown):
-        heights = [*scales, float(np.mean(scales))]
+        alone = scales if len(scales) == scales_shown else [np.nan] * scales_shown  # other scales: only the mean
+        heights = [*alone, float(np.mean(scales))]
         at = places + (i - (len(shown) - 1) / 2) * width
         bars = ax.bar(at, heights, 0.92 * width, color=colour_of(evaluation.variant), label=evaluation.variant)
         if len(shown) <= 3:  # more would run into each other
-            ax.bar_label(bars, [f"{100 * h:.0f}" for h in heights], padding=2, fontsize=11)
+            ax.bar_label(bars, ["" if np.isnan(h) else f"{100 * h:.0f}" for h in heights], padding=2, fontsize=11)
     for height, meaning in ((0, "restores\nthe normal\nimage"), (1, "copies\nthe defect")):
         ax.axhline(height, color="black", linewidth=1.5, linestyle="-" if height == 0 else "--")
         ax.text(1.02, height, meaning, transform=ax.get_yaxis_transform(), va="center", fontsize=11)

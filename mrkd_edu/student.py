@@ -96,7 +96,7 @@ class Bottleneck(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The embedding back to three feature maps, from deep to shallow.
+    """The embedding back to the feature maps, from deep to shallow.
 
     Args:
         c_in: channels of the embedding.

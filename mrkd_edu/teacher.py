@@ -1,7 +1,8 @@
-r"""The teacher: a frozen ImageNet backbone that turns an image into three feature maps.
+r"""The teacher: a frozen ImageNet backbone that turns an image into feature maps of several scales.
 
-`T_1, T_2, T_3` are the last feature maps at strides 4, 8 and 16. What a backbone gives there (how many channels)
-is discovered by sending a small image through it, so adding a backbone means adding one entry to `BACKBONES`.
+`T_1, T_2, T_3` are the last feature maps at strides 4, 8 and 16; a fourth, at stride 32, is there on request. What a
+backbone gives there (how many channels) is discovered by sending a small image through it, so adding a backbone means
+adding one entry to `BACKBONES`.
 
 The teacher never learns: no gradient, and evaluation mode even inside a parent that is put in training mode.
 """
@@ -105,15 +106,15 @@ BACKBONES: dict[str, Backbone] = {
 
 
 class Teacher(nn.Module):
-    r"""Image to the three feature maps :math:`T_1, T_2, T_3`.
+    r"""Image to one feature map a scale, :math:`T_1, T_2, T_3, \dots`
 
     Args:
         backbone: a key of `BACKBONES`.
         pretrained: `False` gives random weights, for tests of shapes only.
-        strides: the three scales, each twice the one before. Each takes the *last* feature map of its stride.
+        strides: of the scales, each twice the one before. Each takes the *last* feature map of its stride.
 
     Attributes:
-        channels, strides: of the three maps.
+        channels, strides: of the maps.
         signed: whether features can be negative (EfficientNet's can, those of a ResNet end in a ReLU).
 
     Raises:
