@@ -280,10 +280,13 @@ def leakage(
         from mrkd_edu.plots_leakage import leakage_kinds, leakage_strengths
 
         folder = AnomalyFolder(data)
-        models = {run.name: MRKD.load(run, device) for run in runs}
+        loaded = [MRKD.load(run, device) for run in runs]
+        variants = [model.settings.variant for model in loaded]
+        names = variants if len(set(variants)) == len(runs) else [str(run) for run in runs]
+        models = dict(zip(names, loaded, strict=True))
         strides = next(iter(models.values())).settings.strides
         by_kind = {name: leakage_by_kind(model, folder) for name, model in models.items()}
-        table = Table("run", "kind", title=f"{folder.name}: leakage", title_justify="left")
+        table = Table("model", "kind", title=f"{folder.name}: leakage", title_justify="left")
         for column in (*(f"stride {s}" for s in strides), "mean"):
             table.add_column(column, justify="right")
         for name, found in by_kind.items():

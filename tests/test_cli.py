@@ -52,7 +52,11 @@ def failure(*words: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "words", [("demo",), ("data", "toy"), ("train",), ("evaluate",), ("predict",), ("benchmark",), ("doctor",)]
+    "words",
+    [
+        *[("demo",), ("data", "toy"), ("train",), ("evaluate",), ("predict",), ("benchmark",), ("doctor",)],
+        *[("leakage",), ("theatre",)],
+    ],
 )
 def test_every_command_explains_itself_with_an_example(words: tuple[str, ...]) -> None:
     result = call(*words, "--help")
@@ -89,7 +93,7 @@ def test_evaluate_prints_json_with_every_measure(toy: Path, trained: Path) -> No
     facts = json.loads(result.stdout)
     assert facts["category"] == "metal" and facts["variant"] == "rd"
     assert 0 <= facts["image_auroc"] <= 1 and 0 <= facts["aupro"] <= 1
-    assert len(facts["leakage_per_scale"]) == 3
+    assert len(facts["leakage_per_scale"]) == 4
 
 
 def test_evaluate_prints_a_table(toy: Path, trained: Path) -> None:
@@ -134,10 +138,31 @@ def test_demo_makes_a_report(toy: Path, tmp_path: Path) -> None:
 
 
 def test_data_toy_writes_a_data_set(tmp_path: Path) -> None:
-    # 64 pixels and the default counts: the command has no option for them
-    result = call("data", "toy", tmp_path, "--size", "64")
+    numbers = ["--train", "3", "--test-good", "1", "--test-defective", "4", "--size", "64"]
+    result = call("data", "toy", tmp_path, "--category", "all", *numbers)
     assert result.exit_code == 0, result.output
-    assert len(list((tmp_path / "metal" / "train" / "good").iterdir())) == 80
+    for category in ("metal", "fabric", "surface", "tray"):
+        assert len(list((tmp_path / category / "train" / "good").iterdir())) == 3
+    assert "choose one of metal, fabric" in failure("data", "toy", tmp_path, "--category", "wood")
+
+
+def test_leakage_tells_kinds_apart_and_draws(toy: Path, trained: Path, tmp_path: Path) -> None:
+    result = call("leakage", toy, trained, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert all(kind in result.output for kind in ("chip", "dent", "foreign", "scratch", "stain", "stride 32"))
+    assert {path.name for path in tmp_path.iterdir()} == {"leakage_kinds.png", "leakage_strength.png"}
+
+
+def test_theatre_writes_a_row_for_each_look(toy: Path, tmp_path: Path) -> None:
+    result = call("theatre", toy, "--size", "64", "--at", "4,2", "--seeds", "0,1", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "theatre.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    looked = [(row["variant"], row["seed"], row["step"]) for row in rows]
+    assert looked == [(v, seed, step) for seed in "01" for v in ("rd", "mrkd") for step in "24"]
+    assert all(float(row["leakage_4"]) < 1 and 0 <= float(row["image_auroc"]) <= 1 for row in rows)
+    assert (tmp_path / "theatre.png").stat().st_size > 10_000
+    assert "--at x: give whole numbers" in failure("theatre", toy, "--at", "5,x", "--out", tmp_path / "no")
 
 
 def test_doctor_says_ready_and_what_it_found() -> None:
@@ -156,6 +181,7 @@ def test_doctor_names_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch
 
 
 def test_wrong_input_ends_in_one_message_that_says_what_to_do(toy: Path, trained: Path, tmp_path: Path) -> None:
+    assert "Choose one of: nn, rd" in failure("benchmark", toy, "--out", tmp_path / "b", "--variants", "rdx")
     assert "not a folder" in failure("train", tmp_path / "nowhere", "--out", tmp_path / "r")
     assert "Choose one of: rd, ilm, flm, mrkd" in failure("train", toy, "--out", tmp_path / "r", "--variant", "x")
     assert "multiple of 64" in failure("train", toy, "--out", tmp_path / "r", "--size", "100")

@@ -14,7 +14,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    here = document.parent.relative_to(ROOT)
+    links = [str(here / link) for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", text)]
     links += re.findall(r"`((?:mrkd_edu|docs|notebooks|benchmarks|data_scripts)/[\w./]+)`", text)
     links += re.findall(r"python ((?:benchmarks|data_scripts)/[\w./]+)", text)
     missing = [link for link in links if not (ROOT / link).exists()]
