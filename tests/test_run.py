@@ -228,15 +228,14 @@ def test_a_damaged_run_is_trained_anew(
     assert same(MRKD.load(folder), first[1])
 
 
-def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C after some steps: `run` has no callback, so one is slipped in."""
+def stop_after(steps: int) -> Callable[[Any], None]:
+    """A callback: Ctrl-C after some steps."""
 
     def callback(moment: Any) -> None:
         if moment.step == steps:
             raise KeyboardInterrupt
 
-    fit = run_module.fit
-    monkeypatch.setattr(run_module, "fit", lambda *args, **options: fit(*args, **options, callback=callback))
+    return callback
 
 
 @pytest.mark.parametrize("out", [True, False])
@@ -244,10 +243,8 @@ def test_interrupted_run_is_resumed(
     out: bool, empty: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path
 ) -> None:
     options: dict[str, Any] = {"out": tmp_path / "out" if out else None, "progress": False}
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(2, patch)
-        with pytest.raises(KeyboardInterrupt):
-            run(data, PLAN, **options)
+    with pytest.raises(KeyboardInterrupt):
+        run(data, PLAN, callback=stop_after(2), **options)
     (folder,) = [tmp_path / "out"] if out else runs(empty)
     assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
 
@@ -257,12 +254,9 @@ def test_interrupted_run_is_resumed(
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
 
 
-def test_resuming_with_other_settings_is_refused(
-    empty: Path, data: AnomalyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stop_after(1, monkeypatch)
+def test_resuming_with_other_settings_is_refused(empty: Path, data: AnomalyFolder, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(data, PLAN, out=tmp_path / "out", progress=False)
+        run(data, PLAN, out=tmp_path / "out", callback=stop_after(1), progress=False)
     with pytest.raises(TrainingError, match="another training"):
         run(data, replace(PLAN, seed=1), out=tmp_path / "out", resume=True, progress=False)
 
