@@ -147,6 +147,7 @@ def train(
     with errors():
         from mrkd_edu.data.folder import AnomalyFolder
         from mrkd_edu.run import run
+        from mrkd_edu.scales import describe
 
         refuse_foreign_run(out, resume)
         plan = make_plan(variant, backbone, size, steps, seed, recipe, precision)
@@ -154,7 +155,8 @@ def train(
         facts = model.settings.history
         console.print(
             f"{facts['steps']} steps on {facts['images']} images in {facts['seconds']:.0f} s, "
-            f"loss {facts['loss'][-1]:.3f}, threshold {model.settings.threshold:.3f}"
+            f"loss {facts['loss'][-1]:.3f}, threshold {model.settings.threshold:.3f}\n"
+            f"Weights of the scales, chosen from normal images: {describe(model.settings)}"
         )
         say(f"Model: {out}\nNext:  mrkd-edu evaluate {out} {data}")
 

@@ -21,6 +21,7 @@ from mrkd_edu.model import Variant
 from mrkd_edu.recipe import RECIPES
 from mrkd_edu.report import write_report
 from mrkd_edu.run import Plan, run
+from mrkd_edu.scales import describe
 
 COMPARED: tuple[Variant, ...] = ("rd", "mrkd")
 
@@ -50,13 +51,15 @@ def demo(
     plan = Plan(size=128, recipe=replace(RECIPES["workshop"], steps=40)) if quick else Plan()
     folder = AnomalyFolder(cached_toy(progress=progress) if data is None else data)
     check_test_set(folder, plan.size)
-    evaluations, seconds = [], {}
+    evaluations, seconds, weights = [], {}, {}
     for variant in COMPARED:
         model = run(folder, replace(plan, variant=variant), device=device, progress=progress)
         model.save(Path(out) / variant)
         evaluations.append(evaluate(model, folder, progress=progress))
         seconds[variant] = model.settings.history["seconds"]
+        weights[variant] = describe(model.settings)
     facts = {
+        "Weights of the scales, chosen from normal images": "; ".join(f"{v}: {text}" for v, text in weights.items()),
         "Training": ", ".join(f"{v} {s:.0f} s" for v, s in seconds.items())
         + f" for {model.settings.history['steps']} steps of {plan.recipe.batch} images",
         "Image size": f"{plan.size} x {plan.size} pixels",

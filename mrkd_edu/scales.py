@@ -21,7 +21,7 @@ from torch import Tensor
 from mrkd_edu.distance import anomaly_map, image_score
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.metrics import image_auroc
-from mrkd_edu.model import MRKD
+from mrkd_edu.model import MRKD, Settings
 from mrkd_edu.nsa import NSA
 
 BATCH = 16
@@ -40,6 +40,21 @@ def scale_scores(model: MRKD, images: Tensor) -> np.ndarray:
         ]
         rows.append(torch.stack([image_score(m) for m in maps], 1).cpu().numpy())  # (B, K)
     return np.concatenate(rows)
+
+
+def describe(settings: Settings) -> str:
+    """The weights in words, in percent.
+
+    Example:
+        >>> describe(Settings(strides=(8, 16), weights=(0.25, 0.75)))
+        'stride 8 25 %, stride 16 75 %'
+        >>> describe(Settings())
+        'all scales count the same'
+    """
+    if settings.weights is None:
+        return "all scales count the same"
+    pairs = zip(settings.strides, settings.weights, strict=True)
+    return ", ".join(f"stride {stride} {100 * w / sum(settings.weights):.0f} %" for stride, w in pairs)
 
 
 def choose_weights(model: MRKD, normal: Tensor, nsa: NSA, rng: np.random.Generator) -> dict[str, list[float]]:

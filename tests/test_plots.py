@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from sample_results import four_results, small_toy
 from sklearn.metrics import auc
 
-from mrkd_edu import plots
+from mrkd_edu import plots, plots_toy
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
 from mrkd_edu.evaluate import Evaluation
@@ -253,3 +253,20 @@ def test_a_picture_that_is_gone_is_named(results: list[Evaluation], tmp_path: Pa
     gone = replace(rd, samples=[replace(rd.samples[0], path=tmp_path / "gone.png"), *rd.samples[1:]])
     with pytest.raises(DataError, match=r"gone\.png"):
         plots.comparison(gone, [0])
+
+
+# ---- contact sheets of the toy factory ---------------------------------------------------------------------
+
+
+def test_normal_sheet_shows_every_category() -> None:
+    figure = plots_toy.normal_sheet(number=2, size=32)
+    assert len(figure.axes) == 8
+    assert [ax.get_ylabel() for ax in figure.axes[::2]] == ["metal", "fabric", "surface", "tray"]
+
+
+def test_defect_sheet_grows_from_the_twin_to_the_outline() -> None:
+    figure = plots_toy.defect_sheet("tray", strengths=(0.15, 1.0), size=64)
+    row = [np.asarray(ax.images[0].get_array()).astype(int) for ax in figure.axes[:4]]  # of the kind `extra`
+    changes = [np.abs(image - row[0]).sum() for image in row]
+    assert changes[0] == 0 < changes[1] < changes[2]
+    assert [ax.get_ylabel() for ax in figure.axes[::4]] == ["extra", "missing", "swapped", "turned"]
