@@ -83,7 +83,9 @@ class Neighbours(Detector):
         with self.autocast():
             maps = self.teacher(images.to(self.device))
         h, w = maps[0].shape[-2:]
-        pooled = [F.avg_pool2d(t.float(), 3, stride=1, padding=1, count_include_pad=False) for t in maps]
+        # Zeros from outside the image are averaged in. They make the rim's features short, and its distances with
+        # them: the rim is where the teacher's own zero padding makes normal images differ most from each other.
+        pooled = [F.avg_pool2d(t.float(), 3, stride=1, padding=1) for t in maps]
         return torch.cat([enlarge(p, (h, w)) for p in pooled], 1)  # (B, C, h, w)
 
     @torch.no_grad()
