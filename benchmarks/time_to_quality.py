@@ -23,8 +23,7 @@ from mrkd_edu.distance import image_score
 from mrkd_edu.metrics import image_auroc
 from mrkd_edu.model import MRKD, VARIANTS
 from mrkd_edu.recipe import budget
-from mrkd_edu.run import Plan, prepare, run
-from mrkd_edu.scales import choose_weights
+from mrkd_edu.run import Plan, Work, finish, prepare, run
 from mrkd_edu.train import Moment
 
 LOOKS = 5
@@ -61,7 +60,7 @@ class Looks:
         if moment.step % max(1, moment.steps // LOOKS) and moment.step != moment.steps:
             return
         model = moment.model.eval()
-        choose_weights(model, self.work.held_out[:], self.work.nsa, np.random.default_rng(0))
+        finish(Work(model, self.work.learned, self.work.held_out, self.work.nsa), self.plan)
         self.steps.append(moment.step)
         self.seconds.append(moment.seconds)
         self.auroc.append(image_auroc(self.scores(model), self.labels))
@@ -90,6 +89,9 @@ def main() -> None:
         run(data, plan, progress=False, callback=looks)
         if not looks.auroc:
             print(f"{data.name} {variant}: from the run cache, nothing to time", file=sys.stderr)
+            continue
+        if len(looks.steps) < LOOKS:
+            print(f"{data.name} {variant}: its beginning was trained before, and not timed", file=sys.stderr)
             continue
         until = time_to_quality(looks.seconds, looks.auroc)
         points = zip(looks.steps, looks.seconds, looks.auroc, strict=True)

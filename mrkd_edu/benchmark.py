@@ -94,6 +94,7 @@ def detector(data: AnomalyFolder, plan: Plan, device: str = "auto") -> Detector:
     """The detector of one row: a trained model, or for `nn` a bank of features. Both have a threshold.
 
     `nn` remembers the images that a student would learn from, and takes its threshold from the same held-out ones.
+    Where a data set is too small to hold any out (see `run.split`), `nn` knows all by heart and gets no threshold.
     """
     if plan.variant != "nn":
         return run(data, plan, device=device, progress=False)
@@ -102,7 +103,8 @@ def detector(data: AnomalyFolder, plan: Plan, device: str = "auto") -> Detector:
     model = Neighbours(
         images[learned], backbone=plan.backbone, seed=plan.seed, precision=plan.precision, device=pick_device(device)
     )
-    model.calibrate(model.predict([images.paths[i] for i in held_out]).score)
+    if not set(learned) & set(held_out):
+        model.calibrate(model.predict([images.paths[i] for i in held_out]).score)
     return model
 
 

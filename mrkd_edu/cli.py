@@ -44,7 +44,9 @@ DataFolder = Annotated[
     Path, typer.Argument(metavar="DATA", help="Folder of one category: MVTec layout, good/ + others, or just images.")
 ]
 Backbone = Annotated[str, typer.Option(help="Teacher. Without network: efficientnet_lite0, _lite1, _lite2.")]
-Size = Annotated[int, typer.Option(help="Images are resized to this many pixels a side; a multiple of 64.", min=32)]
+Size = Annotated[
+    int, typer.Option(help="Images are resized to this many pixels a side; a multiple of 64 (`paper`: of 32).", min=32)
+]
 Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the recipe's, 240].", min=1)]
 Recipe = Annotated[str, typer.Option(help="`workshop` (minutes) or `paper` (200 epochs, for a GPU).")]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
@@ -101,7 +103,7 @@ def demo(
 def data_toy(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the data set.")],
     category: Annotated[str, typer.Option(help="`metal`, `fabric`, `surface`, `tray`, or `all` four.")] = "metal",
-    train: Annotated[int, typer.Option(help="Normal training images.", min=0)] = 80,
+    train: Annotated[int, typer.Option(help="Normal training images.", min=1)] = 80,
     test_good: Annotated[int, typer.Option(help="Normal test images.", min=0)] = 20,
     test_defective: Annotated[int, typer.Option(help="Defective test images, all kinds together.", min=0)] = 30,
     size: Annotated[int, typer.Option(help="Side of the images, pixels.", min=32)] = 256,
@@ -156,7 +158,7 @@ def train(
         console.print(
             f"{facts['steps']} steps on {facts['images']} images in {facts['seconds']:.0f} s, "
             f"loss {facts['loss'][-1]:.3f}, threshold {model.settings.threshold:.3f}\n"
-            f"Weights of the scales, chosen from normal images: {describe(model.settings)}"
+            f"Scales: {describe(model.settings)}"
         )
         say(f"Model: {out}\nNext:  mrkd-edu evaluate {out} {data}")
 
@@ -253,7 +255,7 @@ def benchmark(
 
         chosen = [check_variant(v.strip(), baseline=True) for v in variants.split(",")]
         numbers = [whole_number("--seeds", s) for s in seeds.split(",")]
-        plan = make_plan(chosen[0], backbone, size, steps, numbers[0], recipe, precision)
+        plan = make_plan(chosen[0], backbone, size, steps, numbers[0], recipe, precision, baseline=True)
         folders = [category for folder in data for category in find_categories(folder)]
         rows = run_benchmark(folders, out, plan=plan, variants=chosen, seeds=numbers, device=device)
         console.print(summary(rows))
@@ -286,7 +288,14 @@ def leakage(
         variants = [model.settings.variant for model in loaded]
         names = variants if len(set(variants)) == len(runs) else [str(run) for run in runs]
         models = dict(zip(names, loaded, strict=True))
-        strides = next(iter(models.values())).settings.strides
+        first = loaded[0].settings
+        for run, model in zip(runs, loaded, strict=True):
+            s = model.settings
+            if (s.strides, s.standardise) != (first.strides, first.standardise):
+                raise ValueError(f"{run} and {runs[0]} have other scales or features: their leakage has other units.")
+            if s.history.get("category", folder.name) != folder.name:
+                raise ValueError(f"{run} was trained on {s.history['category']}, not on {folder.name}.")
+        strides = first.strides
         by_kind = {name: leakage_by_kind(model, folder) for name, model in models.items()}
         table = Table("model", "kind", title=f"{folder.name}: leakage", title_justify="left")
         for column in (*(f"stride {s}" for s in strides), "mean"):
@@ -330,10 +339,11 @@ def theatre(
         chosen = [check_variant(v.strip()) for v in variants.split(",")]
         looks = sorted({whole_number("--at", s) for s in at.split(",")})
         acts = []
-        for seed in (whole_number("--seeds", s) for s in seeds.split(",")):
-            plan = make_plan(chosen[0], backbone, size, None, seed, recipe, precision)
-            acts += play(AnomalyFolder(data), plan, looks, variants=chosen, device=device)
-            write_acts(out / "theatre.csv", acts)  # after each seed, so that an interruption loses little
+        runs = [(whole_number("--seeds", s), variant) for s in seeds.split(",") for variant in chosen]
+        for seed, variant in runs:  # a file after each, so that an interruption loses one training at most
+            plan = make_plan(variant, backbone, size, None, seed, recipe, precision)
+            acts += play(AnomalyFolder(data), plan, looks, variants=[variant], device=device)
+            write_acts(out / "theatre.csv", acts)
         theatre_curves(acts).savefig(out / "theatre.png", dpi=100)
         table = Table("variant", "seed", "steps", title=AnomalyFolder(data).name, title_justify="left")
         for name in ("loss", "image AUROC", "pixel AUROC", "leakage"):
@@ -367,7 +377,14 @@ def doctor() -> None:
 
 
 def make_plan(
-    variant: str, backbone: str, size: int, steps: int | None, seed: int, recipe: str, precision: str
+    variant: str,
+    backbone: str,
+    size: int,
+    steps: int | None,
+    seed: int,
+    recipe: str,
+    precision: str,
+    baseline: bool = False,
 ) -> Plan:
     """The options of the command line as a `Plan`; `ValueError` names an option that is no choice."""
     from mrkd_edu.recipe import RECIPES
@@ -380,7 +397,7 @@ def make_plan(
     chosen = RECIPES[recipe]
     if steps is not None:
         chosen = replace(chosen, steps=steps, epochs=None)
-    return Plan(check_variant(variant, baseline=variant == "nn"), backbone, size, seed, chosen, precision)  # type: ignore[arg-type]
+    return Plan(check_variant(variant, baseline=baseline), backbone, size, seed, chosen, precision)  # type: ignore[arg-type]
 
 
 def check_variant(variant: str, baseline: bool = False) -> Any:

@@ -59,7 +59,7 @@ def demo(
         seconds[variant] = model.settings.history["seconds"]
         weights[variant] = describe(model.settings)
     facts = {
-        "Weights of the scales, chosen from normal images": "; ".join(f"{v}: {text}" for v, text in weights.items()),
+        "Scales": "; ".join(f"{v}: {text}" for v, text in weights.items()),
         "Training": ", ".join(f"{v} {s:.0f} s" for v, s in seconds.items())
         + f" for {model.settings.history['steps']} steps of {plan.recipe.batch} images",
         "Image size": f"{plan.size} x {plan.size} pixels",

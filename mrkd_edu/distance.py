@@ -9,7 +9,8 @@ Everything rests on the cosine distance of two feature vectors at one position,
 Direction is all that it looks at. Where features are standardised (`standardise.py`), a short vector means "as usual",
 and its direction is noise. A *floor* damps it: :math:`d = \frac{\lVert t \rVert \lVert s \rVert - \langle t, s
 \rangle}{\lVert t \rVert \lVert s \rVert + \varepsilon C}`, with :math:`C` the number of channels, which is the
-mean squared length of a standardised feature. :math:`\varepsilon = 0` is the cosine distance.
+mean squared length of a standardised feature. :math:`\varepsilon = 0` is the cosine distance. The price: where a
+student restores "as usual", its vector is short too, and part of the alarm is damped with the noise.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def anomaly_map(
         sigma: of the Gaussian smoothing, pixels; 0 switches it off. 4 at 256 pixels in the papers.
 
     Returns:
-        Maps (B, H, W), higher where more anomalous; a sum is in [0, 2 x scales].
+        Maps (B, H, W), higher where more anomalous, from 0 to twice the sum of the weights.
 
     Example:
         >>> t = [torch.rand(1, 8, n, n) for n in (16, 8)]

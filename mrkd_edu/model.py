@@ -195,7 +195,7 @@ class MRKD(Detector):
     Args:
         backbone: the teacher, a key of `teacher.BACKBONES`.
         variant: `"rd"`, `"ilm"`, `"flm"` or `"mrkd"`.
-        size: side of the square that every image is resized to, pixels; a multiple of 32.
+        size: side of the square that every image is resized to, pixels; a multiple of twice the coarsest stride.
         strides: of the scales, each twice the one before.
         width: channels of the student's bottleneck; None takes the paper's rule, see `student.Bottleneck`.
         standardise: whether the teacher's channels are brought to one size, see `standardise.py`.
@@ -206,7 +206,7 @@ class MRKD(Detector):
         pretrained: `False` gives the teacher random weights, for tests of shapes only.
 
     Raises:
-        ValueError: unknown variant, backbone or precision, or a size that is not a multiple of 32.
+        ValueError: unknown variant, backbone or precision, or a size that does not fit the scales.
 
     Example:
         >>> model = MRKD(variant="rd", size=64)
@@ -334,6 +334,8 @@ class MRKD(Detector):
         try:
             facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
             settings, fingerprint = facts["settings"], facts["teacher_fingerprint"]
+            if "standardise" not in settings:
+                raise ModelError(f"{folder} holds a model of an older design, without `standardise`. Train again.")
             for name in ("strides", "drop", "weights"):
                 if isinstance(settings[name], list):
                     settings[name] = tuple(settings[name])
@@ -345,6 +347,8 @@ class MRKD(Detector):
                 f"{folder} holds no trained model ({Path(error.filename or '').name or error} is missing). "
                 "Train one:  mrkd-edu train DATA --out RUN"
             ) from error
+        except ModelError:
+            raise
         except SafetensorError as error:
             raise ModelError(f"{folder / 'model.safetensors'} is damaged ({error}). Train again.") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:  # no JSON, or not what we write

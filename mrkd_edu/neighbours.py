@@ -6,7 +6,7 @@ image anomalous when it resembles none of them:
 .. math:: d(p) = \min_{b \in \text{bank}} \lVert f(p) - b \rVert
 
 with :math:`f(p)` the teacher's features at strides 8 and 16, averaged over 3x3 positions and joined. This is PatchCore
-(Roth et al., CVPR 2022) without its clever choice of the bank: positions are drawn at random.
+(Roth et al., CVPR 2022) at its simplest: the bank is drawn at random, and the image's score is the map's maximum.
 
 The nearest neighbour :math:`b` is what a student would output that knows normal images by heart. So leakage can be
 measured here as well: how far does the nearest normal feature follow the defect?
@@ -62,10 +62,12 @@ class Neighbours(Detector):
         device: torch.device | None = None,
     ):
         super().__init__()
-        begin = time.perf_counter()
+        if images.shape[-1] % STRIDES[1]:
+            raise ValueError(f"size must be a multiple of {STRIDES[1]} pixels; got images of {images.shape[-1]}.")
         self.settings = Settings(backbone, "nn", images.shape[-1], STRIDES, precision=precision)
         self.teacher = Teacher(backbone, strides=STRIDES)
         self.to(device or "cpu")
+        begin = time.perf_counter()
         positions = len(images) * (images.shape[-1] // STRIDES[0]) ** 2
         chosen = np.random.default_rng(seed).choice(positions, min(bank, positions), replace=False)
         kept = []

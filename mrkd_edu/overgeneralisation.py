@@ -17,7 +17,7 @@ import torch
 
 from mrkd_edu.data.factory import CATEGORIES, render_pair
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import evaluate
+from mrkd_edu.evaluate import check_test_set, evaluate
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import Detector, Variant
 from mrkd_edu.run import Plan, finish, prepare
@@ -32,6 +32,7 @@ def leakage_by_kind(model: Detector, data: AnomalyFolder) -> dict[str, list[floa
 
     Raises:
         data.images.DataError: the data has no twins.
+        leakage.LeakageUndefined: the defects of a kind do not change what the teacher sees.
     """
     normal, defective, masks = data.twin_pairs(model.settings.size)
     kinds = np.array([sample.kind for sample in data.test if sample.twin is not None])
@@ -122,7 +123,11 @@ def theatre(
 
     Returns:
         One `Act` for each variant and step, in this order.
+
+    Raises:
+        ValueError, data.images.DataError: the test set cannot be used; found before the training.
     """
+    check_test_set(data, plan.size)
     acts: list[Act] = []
     for variant in variants:
         recipe = replace(plan.recipe, steps=max(at), epochs=None, schedule="constant")

@@ -362,7 +362,7 @@ def roc_curves(evaluations: Evaluations) -> Picture:
     for i, evaluation in enumerate(evaluations):
         colour = colour_of(evaluation.variant)
         fpr, tpr, _ = roc_curve(labels, evaluation.scores)
-        ax.plot(fpr, tpr, color=colour, linestyle=_dashes(i), label=_with_value(evaluation, "image_auroc"))
+        ax.plot(fpr, tpr, color=colour, linestyle=dashes(i), label=_with_value(evaluation, "image_auroc"))
         if evaluation.threshold is not None:
             called = evaluation.defective
             at = called[labels == 0].mean(), called[labels == 1].mean()
@@ -395,7 +395,7 @@ def pro_curves(evaluations: Evaluations) -> Picture:
         curve = pro_curve(evaluation.maps, evaluation.masks)
         found = np.interp(grid, curve.fpr, curve.pro)
         label = _with_value(evaluation, "aupro")
-        ax.plot([0, *grid], [0, *found], color=colour_of(evaluation.variant), linestyle=_dashes(i), label=label)
+        ax.plot([0, *grid], [0, *found], color=colour_of(evaluation.variant), linestyle=dashes(i), label=label)
     _shares(ax, "normal pixels called defective", "area of a defect found, mean over defects", 0.3)
     _title(ax, _finding(evaluations, "aupro", "AUPRO"))
     return figure
@@ -472,7 +472,7 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Picture:
         window = max(1, len(loss) // 20)
         smooth = np.array([np.median(loss[max(0, k - window) : k]) for k in steps])
         ax.plot(steps, loss, color=colour_of(variant), linewidth=0.8, alpha=0.35)
-        ax.plot(steps, smooth, color=colour_of(variant), linestyle=_dashes(i), label=variant)
+        ax.plot(steps, smooth, color=colour_of(variant), linestyle=dashes(i), label=variant)
         ends.append(f"{variant} {smooth[-1]:.3f}")
     ax.set_yscale("log")
     ax.set(xlabel="training step", ylabel="distillation loss, sum over scales")
@@ -521,7 +521,7 @@ def colour_of(variant: str) -> str:
     return VARIANT_COLOURS.get(variant, "#333333")
 
 
-def _dashes(number: int) -> str | tuple[int, tuple[int, ...]]:
+def dashes(number: int) -> str | tuple[int, tuple[int, ...]]:
     """Curves differ in their dashes too: where they lie on each other, both can be seen."""
     return ("-", (0, (5, 1)), (0, (2, 1)), (0, (6, 1, 1, 1)))[number % 4]
 

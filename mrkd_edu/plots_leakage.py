@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from mrkd_edu.overgeneralisation import Act
-from mrkd_edu.plots import Picture, colour_of, in_our_style
+from mrkd_edu.plots import Picture, colour_of, dashes, in_our_style
 
 LEAKS = "leakage, mean over scales"
 
@@ -47,12 +47,17 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
         copied = _over_steps(
             right, variant, steps, [(a.step, None if a.leakage is None else float(np.mean(a.leakage))) for a in mine]
         )
-        auroc.append(f"{variant} {found[0]:.2f} to {found[-1]:.2f}")
-        leaks.append(f"{variant} {100 * copied[0]:.0f} to {100 * copied[-1]:.0f} %")
+        auroc.append(f"{variant} {found[0]:.2f} to {found[-1]:.2f}" if np.isfinite(found).all() else "not measurable")
+        leaks.append(
+            f"{variant} {100 * copied[0]:.0f} to {100 * copied[-1]:.0f} %"
+            if np.isfinite(copied).all()
+            else "not measurable"
+        )
     left.set_ylabel("image AUROC")
     right.set_ylabel(LEAKS)
     right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    right.set_ylim(bottom=0)
+    low, high = right.get_ylim()
+    right.set_ylim(min(0.0, low), max(0.05, high))
     left.set_title(f"From {steps[0]} to {steps[-1]} steps\n" + ", ".join(auroc))
     right.set_title("What is copied\n" + ", ".join(leaks))
     for ax in (left, right):
@@ -95,7 +100,8 @@ def leakage_kinds(by_variant: Mapping[str, Mapping[str, Sequence[float]]], strid
     if not by_variant:
         raise ValueError("there is no leakage to draw")
     kinds = list(next(iter(by_variant.values())))
-    top = max(0.3, max(max(scales) for found in by_variant.values() for scales in found.values()))
+    values = [v for found in by_variant.values() for scales in found.values() for v in scales]
+    low, top = min(0.0, *values), max(0.3, *values)
     figure = Picture(figsize=(1.6 + 3.1 * len(by_variant), 1.6 + 0.5 * len(kinds)), layout="constrained")
     axes = figure.subplots(1, len(by_variant), squeeze=False)[0]
     for ax, (variant, found) in zip(axes, by_variant.items(), strict=True):
@@ -103,7 +109,7 @@ def leakage_kinds(by_variant: Mapping[str, Mapping[str, Sequence[float]]], strid
         seaborn.heatmap(
             grid,
             ax=ax,
-            vmin=0,
+            vmin=100 * low,
             vmax=100 * top,
             cmap="cividis",
             annot=True,
@@ -139,7 +145,9 @@ def leakage_strengths(
     axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for ax, kind in zip(axes, kinds, strict=True):
         for variant, found in by_variant.items():
-            ax.plot(strengths, found[kind].mean(axis=1), marker="o", color=colour_of(variant), label=variant)
+            style = dashes(list(by_variant).index(variant))  # models of one variant have one colour
+            means = found[kind].mean(axis=1)
+            ax.plot(strengths, means, marker="o", color=colour_of(variant), linestyle=style, label=variant)
         ax.axhline(0, color="black", linewidth=1)
         ax.set_title(kind)
         ax.set_xlabel("strength")

@@ -178,6 +178,9 @@ def prepare(data: AnomalyFolder, plan: Plan) -> Work:
 def finish(work: Work, plan: Plan) -> dict[str, list[float]] | None:
     """After training, from the held-out normal images: the weights of the scales if the recipe asks, the threshold.
 
+    Both come from the same images, which therefore look a little calmer than new ones will: from 16 to 26 of them, a
+    threshold for 5 % of false alarms gives about 6 % (simulated with independent scales).
+
     Returns:
         What `scales.choose_weights` found, or None.
     """

@@ -26,6 +26,7 @@ from mrkd_edu.nsa import NSA
 
 BATCH = 16
 DEFECTS = 2  # synthetic defects for every normal image
+FEW = 10  # normal images; of fewer, the mean score is a better unit than a standard deviation
 
 
 def scale_scores(model: MRKD, images: Tensor) -> np.ndarray:
@@ -43,18 +44,19 @@ def scale_scores(model: MRKD, images: Tensor) -> np.ndarray:
 
 
 def describe(settings: Settings) -> str:
-    """The weights in words, in percent.
+    """What the scales count for, in words.
 
     Example:
         >>> describe(Settings(strides=(8, 16), weights=(0.25, 0.75)))
-        'stride 8 25 %, stride 16 75 %'
+        'weights from normal images: stride 8 25 %, stride 16 75 %'
         >>> describe(Settings())
         'all scales count the same'
     """
     if settings.weights is None:
         return "all scales count the same"
     pairs = zip(settings.strides, settings.weights, strict=True)
-    return ", ".join(f"stride {stride} {100 * w / sum(settings.weights):.0f} %" for stride, w in pairs)
+    shares = ", ".join(f"stride {stride} {100 * w / sum(settings.weights):.0f} %" for stride, w in pairs)
+    return f"weights from normal images: {shares}"
 
 
 def choose_weights(model: MRKD, normal: Tensor, nsa: NSA, rng: np.random.Generator) -> dict[str, list[float]]:
@@ -71,10 +73,11 @@ def choose_weights(model: MRKD, normal: Tensor, nsa: NSA, rng: np.random.Generat
         a sum of 1. Where no scale separates anything, each counts by :math:`1/\sigma_k`.
     """
     model.eval()
-    defective, where = add_anomalies(torch.cat([normal] * DEFECTS), nsa, rng)
+    drawn = [add_anomalies(normal, nsa, rng) for _ in range(DEFECTS)]
+    defective, where = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     defective = defective[where.flatten(1).any(1)]  # on some images no patch finds a place
     good = scale_scores(model, normal)  # (N, K)
-    spread = good.std(0)  # (K,)
+    spread = good.std(0) if len(good) >= FEW else good.mean(0)  # (K,)
     aurocs = np.full(len(spread), 0.5)
     if len(defective):
         bad = scale_scores(model, defective)  # (M, K)

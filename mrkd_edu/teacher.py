@@ -1,6 +1,7 @@
 r"""The teacher: a frozen ImageNet backbone that turns an image into feature maps of several scales.
 
-`T_1, T_2, T_3` are the last feature maps at strides 4, 8 and 16; a fourth, at stride 32, is there on request. What a
+`T_1, T_2, T_3` are the last feature maps at strides 4, 8 and 16; a fourth, at stride 32,
+is used by the default recipe. What a
 backbone gives there (how many channels) is discovered by sending a small image through it, so adding a backbone means
 adding one entry to `BACKBONES`.
 
@@ -167,7 +168,7 @@ class Teacher(nn.Module):
         """Features of `images` (B, 3, H, W), uint8 or float in [0, 1].
 
         Returns:
-            Three maps (B, channels[k], H / strides[k], W / strides[k]).
+            One map (B, channels[k], H / strides[k], W / strides[k]) a scale.
         """
         x = images.float() / 255 if images.dtype == torch.uint8 else images
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)  # (B, 3, H, W)

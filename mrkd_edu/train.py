@@ -209,7 +209,7 @@ class _Task:
         self.learner = nn.ModuleDict({name: m for name, m in model.named_children() if name != "teacher"})
         self.parameters = list(self.learner.parameters())
         self.features: list[Tensor] | None = None
-        settings = replace(model.settings, threshold=None, history={})
+        settings = replace(model.settings, weights=None, threshold=None, history={})
         if model.masks_images and not self.batch(0).changed:
             raise TrainingError(
                 "ILM finds no place for a synthetic defect in any image of the first batch. Is the background of the "
@@ -221,7 +221,9 @@ class _Task:
         """See all normal images once: standardise the teacher's channels, and keep its features."""
         if self.model.standardise is not None:
             with torch.no_grad(), self.model.autocast():
-                self.model.standardise.learn(self.model.teacher(_some(self.images).to(self.model.device)))
+                some = _some(self.images).split(self.recipe.batch)
+                maps = zip(*(self.model.teacher(part.to(self.model.device)) for part in some), strict=True)
+                self.model.standardise.learn([torch.cat(parts) for parts in maps])
         self.features = cache_features(self.model, self.images)
 
     def batch(self, step: int) -> _Batch:
