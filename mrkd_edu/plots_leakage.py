@@ -112,7 +112,7 @@ def leakage_kinds(by_variant: Mapping[str, Mapping[str, Sequence[float]]], strid
             vmin=100 * low,
             vmax=100 * top,
             cmap="cividis",
-            annot=True,
+            annot=grid.round() + 0.0,  # + 0.0: no "-0"
             fmt=".0f",
             xticklabels=[str(s) for s in strides],
             yticklabels=kinds if ax is axes[0] else False,
