@@ -24,6 +24,7 @@ from mrkd_edu.run import Plan, run
 from mrkd_edu.scales import describe
 
 COMPARED: tuple[Variant, ...] = ("rd", "mrkd")
+SHOWN = "surface"  # of the toy factory: the category on which the plain student copies visibly
 
 
 def demo(
@@ -49,7 +50,7 @@ def demo(
         The path of `report.html`, and the evaluations of `rd` and `mrkd`.
     """
     plan = Plan(size=128, recipe=replace(RECIPES["workshop"], steps=40)) if quick else Plan()
-    folder = AnomalyFolder(cached_toy(progress=progress) if data is None else data)
+    folder = AnomalyFolder(cached_toy(SHOWN, progress=progress) if data is None else data)
     check_test_set(folder, plan.size)
     evaluations, seconds, weights = [], {}, {}
     for variant in COMPARED:

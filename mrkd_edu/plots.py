@@ -426,14 +426,20 @@ def leakage_bars(evaluations: Evaluations) -> Picture:
         at = places + (i - (len(shown) - 1) / 2) * width
         bars = ax.bar(at, heights, 0.92 * width, color=colour_of(evaluation.variant), label=evaluation.variant)
         if len(shown) <= 3:  # more would run into each other
-            ax.bar_label(bars, ["" if np.isnan(h) else f"{100 * h:.0f}" for h in heights], padding=2, fontsize=11)
-    for height, meaning in ((0, "restores\nthe normal\nimage"), (1, "copies\nthe defect")):
-        ax.axhline(height, color="black", linewidth=1.5, linestyle="-" if height == 0 else "--")
+            numbers = ["" if np.isnan(h) else str(round(100 * h)) for h in heights]
+            ax.bar_label(bars, numbers, padding=2, fontsize=11)
+    highest = max(max(scales) for _, scales in shown)
+    top = 1.15 if highest > 0.4 else max(0.1, 1.25 * highest)  # small leakages are shown large, and the axis says so
+    marks = [(0, "restores\nthe normal\nimage", "-"), (1, "copies\nthe defect", "--")]
+    for height, meaning, line in marks[: 2 if top > 1 else 1]:
+        ax.axhline(height, color="black", linewidth=1.5, linestyle=line)
         ax.text(1.02, height, meaning, transform=ax.get_yaxis_transform(), va="center", fontsize=11)
-    low = min(0.0, *(min(scales) for _, scales in shown))
-    ax.set_ylim(1.15 * low, max(1.15, 1.1 * max(max(scales) for _, scales in shown)))
+    if top < 1:
+        ax.text(1.02, 0.97, "(100 % copies\nthe defect)", transform=ax.transAxes, va="top", fontsize=11)
+    ax.set_ylim(1.15 * min(0.0, *(min(scales) for _, scales in shown)), max(top, 1.1 * highest))
     ax.set_xticks(places, ticks)
     ax.set_ylabel("leakage")
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="x", visible=False)
     figure.legend(loc="outside lower center", ncols=len(shown))

@@ -55,7 +55,7 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
         )
     left.set_ylabel("image AUROC")
     right.set_ylabel(LEAKS)
-    right.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right.yaxis.set_major_formatter(PercentFormatter(1.0))
     low, high = right.get_ylim()
     right.set_ylim(min(0.0, low), max(0.05, high))
     left.set_title(f"From {steps[0]} to {steps[-1]} steps\n" + ", ".join(auroc))
