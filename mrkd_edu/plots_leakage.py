@@ -33,7 +33,7 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
     Example:
         >>> acts = [Act("rd", 0, step, 1.0, 0.5, auroc, 0.9, [0.2]) for step, auroc in ((100, 0.7), (200, 0.6))]
         >>> theatre_curves(acts).axes[0].get_title(loc="left")
-        'From 100 to 200 steps\\nrd 0.70 to 0.60'
+        'At its best and after 200 steps\\nrd 0.70, then 0.60'
     """
     if not acts:
         raise ValueError("there are no acts to draw")
@@ -47,7 +47,7 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
         copied = _over_steps(
             right, variant, steps, [(a.step, None if a.leakage is None else float(np.mean(a.leakage))) for a in mine]
         )
-        auroc.append(f"{variant} {found[0]:.2f} to {found[-1]:.2f}" if np.isfinite(found).all() else "not measurable")
+        auroc.append(f"{variant} {max(found):.2f}, then {found[-1]:.2f}" if np.isfinite(found).all() else "not measurable")
         leaks.append(
             f"{variant} {100 * copied[0]:.0f} to {100 * copied[-1]:.0f} %"
             if np.isfinite(copied).all()
@@ -58,8 +58,8 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
     low, high = right.get_ylim()
     right.set_ylim(min(0.0, low), max(0.05, high))
-    left.set_title(f"From {steps[0]} to {steps[-1]} steps\n" + ", ".join(auroc))
-    right.set_title("What is copied\n" + ", ".join(leaks))
+    left.set_title(f"At its best and after {steps[-1]} steps\n" + "; ".join(auroc))
+    right.set_title(f"What is copied, after {steps[0]} and {steps[-1]} steps\n" + "; ".join(leaks))
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_xticks(steps, [str(s) for s in steps])

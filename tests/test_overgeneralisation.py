@@ -108,8 +108,8 @@ def test_the_theatres_titles_are_means_over_seeds() -> None:
     acts = acts_of("rd", (0.70, 0.60), (0.1, 0.4)) + acts_of("mrkd", (0.69, 0.74), (0.05, 0.06))
     figure = plots_leakage.theatre_curves(acts)
     left, right = (ax.get_title(loc="left") for ax in figure.axes)
-    assert left == "From 100 to 400 steps\nrd 0.71 to 0.61, mrkd 0.70 to 0.75"
-    assert right == "What is copied\nrd 10 to 40 %, mrkd 5 to 6 %"
+    assert left == "At its best and after 400 steps\nrd 0.71, then 0.61; mrkd 0.75, then 0.75"
+    assert right == "What is copied, after 100 and 400 steps\nrd 10 to 40 %; mrkd 5 to 6 %"
     with pytest.raises(ValueError, match="no acts"):
         plots_leakage.theatre_curves([])
 
