@@ -47,19 +47,17 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
         copied = _over_steps(
             right, variant, steps, [(a.step, None if a.leakage is None else float(np.mean(a.leakage))) for a in mine]
         )
-        auroc.append(f"{variant} {max(found):.2f}, then {found[-1]:.2f}" if np.isfinite(found).all() else "not measurable")
-        leaks.append(
-            f"{variant} {100 * copied[0]:.0f} to {100 * copied[-1]:.0f} %"
-            if np.isfinite(copied).all()
-            else "not measurable"
-        )
+        if np.isfinite(found).all():
+            auroc.append(f"{variant} {max(found):.2f}, then {found[-1]:.2f}")
+        if np.isfinite(copied).all():
+            leaks.append(f"{variant} {100 * copied[0]:.0f} to {100 * copied[-1]:.0f} %")
     left.set_ylabel("image AUROC")
     right.set_ylabel(LEAKS)
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
     low, high = right.get_ylim()
     right.set_ylim(min(0.0, low), max(0.05, high))
-    left.set_title(f"At its best and after {steps[-1]} steps\n" + "; ".join(auroc))
-    right.set_title(f"What is copied, after {steps[0]} and {steps[-1]} steps\n" + "; ".join(leaks))
+    left.set_title(f"At its best and after {steps[-1]} steps\n" + ("; ".join(auroc) or "not measurable"))
+    right.set_title(f"What is copied, after {steps[0]} and {steps[-1]} steps\n" + ("; ".join(leaks) or "not measurable"))
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_xticks(steps, [str(s) for s in steps])
