@@ -57,7 +57,8 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
     low, high = right.get_ylim()
     right.set_ylim(min(0.0, low), max(0.05, high))
     left.set_title(f"At its best and after {steps[-1]} steps\n" + ("; ".join(auroc) or "not measurable"))
-    right.set_title(f"What is copied, after {steps[0]} and {steps[-1]} steps\n" + ("; ".join(leaks) or "not measurable"))
+    copied_title = f"What is copied, after {steps[0]} and {steps[-1]} steps\n"
+    right.set_title(copied_title + ("; ".join(leaks) or "not measurable"))
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_xticks(steps, [str(s) for s in steps])
