@@ -35,9 +35,7 @@ lint: $(VENV)/.ready-test ## check style (ruff) and types (mypy)
 	@$(BIN)/python -m mypy
 
 notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new output
-	@for notebook in notebooks/*.ipynb; do \
-	  $(BIN)/python -m nbconvert --to notebook --execute --inplace "$$notebook" || exit 1; \
-	done
+	@$(BIN)/python notebooks/execute.py $(ARGS)
 
 clean: ## remove what tests and tools leave behind; trained models and .venv stay
 	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist junit*.xml

@@ -10,7 +10,6 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +19,7 @@ from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.evaluate import check_test_set, evaluate
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import Detector, Variant
-from mrkd_edu.run import Plan, finish, prepare
-from mrkd_edu.train import Moment, fit
+from mrkd_edu.run import Plan, stages
 
 BATCH = 16
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -130,41 +128,20 @@ def theatre(
     check_test_set(data, plan.size)
     acts: list[Act] = []
     for variant in variants:
-        recipe = replace(plan.recipe, steps=max(at), epochs=None, schedule="constant")
-        mine = replace(plan, variant=variant, recipe=recipe)
-        acts += watched(data, mine, at, device=device, progress=progress)
+        acts += watched(data, replace(plan, variant=variant), at, device=device, progress=progress)
     return acts
 
 
 def watched(
     data: AnomalyFolder, plan: Plan, at: Sequence[int], *, device: str = "auto", progress: bool = True
 ) -> list[Act]:
-    """Train one model by a plan, and look at the test set after the steps `at`."""
-    work = prepare(data, plan)
-    acts: list[Act] = []
-    losses: list[float] = []
-
-    def look(moment: Moment) -> Any:
-        losses.append(moment.loss)
-        if moment.step in at:
-            finish(work, plan)
-            result = evaluate(work.model, data, progress=False)
-            aurocs = result.metrics["image_auroc"], result.metrics["pixel_auroc"]
-            loss = float(np.mean(losses[-20:]))
-            acts.append(
-                Act(plan.variant, plan.seed, moment.step, round(moment.seconds, 2), loss, *aurocs, result.leakage)
-            )
-
-    fit(
-        work.model,
-        work.learned,
-        recipe=plan.recipe,
-        nsa=work.nsa,
-        seed=plan.seed,
-        device=device,
-        progress=progress,
-        callback=look,
-    )
+    """Train one model by a plan, and look at the test set after the steps `at`, see `run.stages`."""
+    acts = []
+    for step, model in stages(data, plan, at, device=device, progress=progress).items():
+        result, past = evaluate(model, data, progress=False), model.settings.history
+        aurocs = result.metrics["image_auroc"], result.metrics["pixel_auroc"]
+        loss = float(np.mean(past["loss"][-20:]))
+        acts.append(Act(plan.variant, plan.seed, step, past["seconds"], loss, *aurocs, result.leakage))
     return acts
 
 

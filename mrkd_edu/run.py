@@ -103,10 +103,9 @@ def run(
             shutil.rmtree(kept)
         else:
             facts = model.settings.history
-            print(
+            _tell(
                 f"Reused run {key[:8]}: {plan.variant} on {data.name}, {facts['steps']} steps, seed {plan.seed}, "
-                f"trained before in {facts['seconds']:.0f} s.",
-                file=sys.stderr,
+                f"trained before in {facts['seconds']:.0f} s."
             )
             if out is not None:
                 model.save(out)
@@ -129,13 +128,7 @@ def run(
         callback=callback,
     )
     scales = finish(work, plan)
-    model.settings.history = {
-        **_facts(history),
-        "plan": _plain(plan),
-        "nsa": _plain(work.nsa),
-        "scales": scales,
-        "category": data.name,
-    }
+    model.settings.history = _facts(history, data, plan, work.nsa, scales)
     if folder is not None:
         model.save(folder)
     if cache and folder != kept:
@@ -143,6 +136,54 @@ def run(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return model
+
+
+def stages(
+    data: AnomalyFolder, plan: Plan, at: Sequence[int], *, device: str = "auto", progress: bool = True
+) -> dict[int, MRKD]:
+    """One long training, kept at several steps: the models that one would have who stopped there.
+
+    The learning rate stays constant after its warm-up, so that a longer training continues a shorter one. Each stage
+    is the same model as a `run` of that many steps, and is kept in the cache as that run.
+
+    Args:
+        data: its training images are used, its test images never.
+        plan: the settings; the number of steps and the schedule are replaced.
+        at: the steps; the last is the length of the training.
+        device: `"auto"`, `"cpu"`, `"cuda"`.
+        progress: show a bar.
+
+    Returns:
+        Step to trained model, with weights of the scales and threshold as if the training had ended there.
+    """
+    plans = {
+        step: replace(plan, recipe=replace(plan.recipe, steps=step, epochs=None, schedule="constant"))
+        for step in sorted(at)
+    }
+    kept = {step: cache_folder() / "runs" / run_key(data, p, pick_device(device)) for step, p in plans.items()}
+    if not all((folder / "model.json").exists() for folder in kept.values()):
+        work, longest = prepare(data, plan), plans[max(at)]
+        history = History(images=len(work.learned))
+
+        def keep(moment: Moment) -> None:
+            history.loss.append(moment.loss)
+            if moment.step in plans:
+                history.seconds, mine = moment.seconds, plans[moment.step]
+                facts = _facts(history, data, mine, work.nsa, finish(work, mine))
+                work.model.settings.history = facts
+                work.model.save(kept[moment.step])
+
+        fit(
+            work.model,
+            work.learned,
+            recipe=longest.recipe,
+            nsa=work.nsa,
+            seed=plan.seed,
+            device=device,
+            progress=progress,
+            callback=keep,
+        )
+    return {step: MRKD.load(folder, device) for step, folder in kept.items()}
 
 
 @dataclass(frozen=True)
@@ -227,14 +268,26 @@ def run_key(data: AnomalyFolder, plan: Plan, device: torch.device, code: Sequenc
     return digest.hexdigest()
 
 
-def _facts(history: History) -> dict[str, Any]:
+def _facts(
+    history: History, data: AnomalyFolder, plan: Plan, nsa: NSA, scales: dict[str, list[float]] | None
+) -> dict[str, Any]:
+    """What a model remembers of its training."""
     return {
         "steps": len(history.loss),
         "seconds": round(history.seconds, 2),
         "images": history.images,
         "loss": [round(value, 5) for value in history.loss],
+        "plan": _plain(plan),
+        "nsa": _plain(nsa),
+        "scales": scales,
+        "category": data.name,
     }
 
 
 def _plain(settings: Any) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(settings)))
+
+
+def _tell(message: str) -> None:
+    """Say what happened: on stderr, away from results; but a notebook paints stderr red, so there on stdout."""
+    print(message, file=sys.stdout if type(sys.stdout).__module__.startswith("ipykernel") else sys.stderr)

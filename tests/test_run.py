@@ -22,7 +22,7 @@ from mrkd_edu.data.factory import make_toy
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT
 from mrkd_edu.recipe import Recipe
-from mrkd_edu.run import Plan, run, run_key, split
+from mrkd_edu.run import Plan, run, run_key, split, stages
 from mrkd_edu.train import TrainingError
 
 SIZE = 64
@@ -78,6 +78,20 @@ def times(cache: Path) -> dict[str, int]:
 
 
 # --- reuse --------------------------------------------------------------------------------------------------
+
+
+def test_each_stage_is_the_run_that_ended_there_and_is_trained_once(data: AnomalyFolder, cache: Path) -> None:
+    kept = stages(data, PLAN, (4, 2), progress=False)
+    assert list(kept) == [2, 4]
+    for step, model in kept.items():
+        plan = replace(PLAN, recipe=replace(PLAN.recipe, steps=step, schedule="constant"))
+        alone = run(data, plan, cache=False, progress=False)
+        assert same(model, alone)
+        assert model.settings.threshold == alone.settings.threshold
+        assert model.settings.history["loss"] == alone.settings.history["loss"]
+    before = times(cache)
+    stages(data, PLAN, (2, 4), progress=False)
+    assert times(cache) == before
 
 
 def test_second_run_is_the_first_one(
