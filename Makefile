@@ -7,12 +7,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab lint notebooks clean
+.PHONY: help demo test test-gpu lab lint notebooks slides clean
 
 help: ## say what there is to do
 	@echo "mrkd_edu: masked reverse knowledge distillation, made to be taught"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "Options:  make demo ARGS=\"--quick\"         passes options on (here to mrkd-edu demo)"
 	@echo "          make test ARGS=\"-k metrics\"      the same for pytest"
@@ -24,10 +24,22 @@ demo: $(VENV)/.ready-base ## train rd and mrkd on a toy data set and write a rep
 test: lint ## check the code, then run all tests, docstring examples and notebooks
 	@echo "Running tests, docstring examples and notebooks ..."
 	@MRKD_EDU_BUDGET=$${MRKD_EDU_BUDGET:-quick} \
-	  $(BIN)/python -m pytest --nbval-lax --nbval-current-env mrkd_edu tests $(wildcard notebooks) $(ARGS)
+	  $(BIN)/python -m pytest $(NBVAL) --junitxml=junit-cpu.xml mrkd_edu tests notebooks $(ARGS)
+
+test-gpu: $(VENV)/.ready-test ## the same on a CUDA GPU: GPU tests, and the notebooks at full length
+	@$(BIN)/python -c "import torch; raise SystemExit(not torch.cuda.is_available())" || { \
+	  echo "torch sees no CUDA GPU here, so there is nothing to test on one. What it sees: $(BIN)/mrkd-edu doctor"; \
+	  exit 1; }
+	@echo "Running GPU tests, and the notebooks at full length ..."
+	@MRKD_EDU_BUDGET=full \
+	  MRKD_EDU_TEACHER=$$($(BIN)/python -c "from mrkd_edu.course import teacher_at_hand; print(teacher_at_hand())") \
+	  $(BIN)/python -m pytest $(NBVAL) --junitxml=junit-gpu.xml tests/test_gpu.py notebooks $(ARGS)
+
+# Notebooks are run, and their asserts are the test: outputs differ in the last digits. The slowest cells are listed.
+NBVAL := --nbval-lax --nbval-current-env --durations=12
 
 lab: $(VENV)/.ready-notebooks ## open the notebooks in JupyterLab
-	@$(BIN)/python -m jupyterlab $(wildcard notebooks) $(ARGS)
+	@$(BIN)/python -m jupyterlab notebooks $(ARGS)
 
 lint: $(VENV)/.ready-test ## check style (ruff) and types (mypy)
 	@echo "Checking style and types ..."
@@ -37,8 +49,11 @@ lint: $(VENV)/.ready-test ## check style (ruff) and types (mypy)
 notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new output
 	@$(BIN)/python notebooks/execute.py $(ARGS)
 
+slides: $(VENV)/.ready-notebooks ## make slides of the notebooks, in slides/
+	@$(BIN)/python -m nbconvert --to slides --no-input --output-dir slides notebooks/[0-9]*.ipynb
+
 clean: ## remove what tests and tools leave behind; trained models and .venv stay
-	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist junit*.xml
+	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist slides junit*.xml
 	@find . -name $(VENV) -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +
 	@echo "Clean. The environment is still there; to remove it as well: rm -rf $(VENV)"
 

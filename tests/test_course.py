@@ -1,0 +1,29 @@
+"""What the lessons share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mrkd_edu.course import lesson_plan, teacher_at_hand
+from mrkd_edu.nsa import DEFAULT
+from mrkd_edu.recipe import RECIPES
+
+
+def test_a_lessons_plan_is_the_workshop_recipe_made_small() -> None:
+    plan = lesson_plan("ilm", 3, width=16, nsa=DEFAULT)
+    assert (plan.variant, plan.seed, plan.recipe.width, plan.nsa) == ("ilm", 3, 16, DEFAULT)
+    assert plan.recipe.lr == RECIPES["workshop"].lr
+    assert plan.size % 64 == 0
+
+
+def test_the_paper_s_teacher_is_taken_only_where_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    assert teacher_at_hand() == "efficientnet_lite0"
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "wide_resnet50_2-95faca4d.pth").touch()
+    assert teacher_at_hand() == "wide_resnet50_2"
+    monkeypatch.setenv("MRKD_EDU_TEACHER", teacher_at_hand())
+    assert lesson_plan().backbone == "wide_resnet50_2"
