@@ -15,7 +15,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.plots import THRESHOLDS_SHOWN, TIMES, Picture, in_our_style, overlay, scale_colours, shared_scale
+from mrkd_edu.plots import SPACE, THRESHOLDS_SHOWN, TIMES, Picture, in_our_style, overlay, scale_colours, shared_scale
 
 # Detectors that are no variant of the method: greys and a blue that no variant has, told apart in print as well.
 COLOURS = ("#333333", "#A6A6A6", "#56B4E9", "#C9B400")
@@ -130,7 +130,7 @@ def found_by_kind(found: Mapping[str, Mapping[str, tuple[int, int]]], false_alar
     Example:
         >>> figure = found_by_kind({"a": {"dent": (9, 10)}, "b": {"dent": (5, 10)}}, 0.05)
         >>> figure.axes[0].get_title(loc="left")
-        'Defects found: a 90 %, b 50 %'
+        'Defects found: a 90\xa0%, b 50\xa0%'
     """
     kinds = list(next(iter(found.values()), {}))
     if not kinds or any(list(mine) != kinds for mine in found.values()):
@@ -151,7 +151,7 @@ def found_by_kind(found: Mapping[str, Mapping[str, tuple[int, int]]], false_alar
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="x", visible=False)
     figure.legend(loc="outside lower center", ncols=len(found))
-    overall = [f"{name} {100 * sum(n for n, _ in m.values()) / sum(numbers):.0f} %" for name, m in found.items()]
+    overall = [f"{name} {100 * sum(n for n, _ in m.values()) / sum(numbers):.0f}{SPACE}%" for name, m in found.items()]
     _title(ax, "Defects found: " + ", ".join(overall), 78)
     return figure
 
@@ -187,8 +187,8 @@ def rare_defects(detectors: Mapping[str, tuple[float, float]], base_rate: float 
 
     Example:
         >>> figure = rare_defects({"a": (0.9, 0.05)})
-        >>> figure.axes[1].get_title(loc="left").replace("\\n", " ")
-        'Of 100 alarms 15 are true, where 1 % is defective'
+        >>> figure.axes[1].get_title(loc="left")
+        'With 1\xa0% defective, 15 of 100 alarms are true'
     """
     if not detectors or not all(0 <= r <= 1 and 0 < f <= 1 for r, f in detectors.values()):
         raise ValueError(f"rare_defects needs detectors with shares (recall, false alarms > 0); got {dict(detectors)}")
@@ -222,7 +222,7 @@ def rare_defects(detectors: Mapping[str, tuple[float, float]], base_rate: float 
     right.legend(loc="upper left")
     true = sorted({round(100 * float(precision_at(base_rate, r, f))) for r, f in detectors.values()})
     number = str(true[0]) if len(true) == 1 else f"{true[0]} to {true[-1]}"
-    _title(right, f"Of 100 alarms {number} are true, where {100 * base_rate:g} % is defective", 50)
+    _title(right, f"With {100 * base_rate:g}{SPACE}% defective, {number} of 100 alarms are true", 54)
     return figure
 
 
@@ -243,7 +243,7 @@ def auroc_by_category(results: Mapping[str, Mapping[str, Aurocs]], chosen: str) 
     Example:
         >>> figure = auroc_by_category({"nut": {"mean": (0.6, 0.8), "PCA": (0.7, None)}}, "mean")
         >>> figure.axes[0].get_title(loc="left")
-        'Image AUROC, mean: nut 0.60'
+        'Image AUROC, mean: nut\xa00.60'
     """
     if not results or any(chosen not in mine for mine in results.values()):
         raise ValueError(f"auroc_by_category needs results of {chosen!r} for every category; got {dict(results)}")
@@ -264,7 +264,7 @@ def auroc_by_category(results: Mapping[str, Mapping[str, Aurocs]], chosen: str) 
         measured = [v for mine in results.values() for v in (pair[which] for pair in mine.values()) if v is not None]
         ax.set(xlim=(min([0.5, *measured]) - 0.04, 1.02), xlabel=f"{what} (dotted: chance)")
         mine_of = {category: mine[chosen][which] for category, mine in results.items()}
-        told = ", ".join(f"{category} {v:.2f}" for category, v in mine_of.items() if v is not None)
+        told = ", ".join(f"{category}{SPACE}{v:.2f}" for category, v in mine_of.items() if v is not None)
         _title(ax, f"{what}, {chosen}: {told or 'not measured'}", 48)
     axes[0].set_yticks(places, list(results))
     axes[0].set_ylim(len(results) - 0.5, -0.5)
