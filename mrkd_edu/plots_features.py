@@ -8,6 +8,7 @@ out; one colour scale across a comparison; titles that say the finding.
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -433,7 +434,7 @@ def network_diagram(model: MRKD) -> Picture:
     for y, text in notes:
         ax.text(right + 0.45, y, text, fontsize=11, va="center")
     ax.text(-0.36, 1.36, "teacher, frozen: from fine to coarse", fontsize=12, fontweight="bold")
-    ax.text(-0.36, -0.75, "student's decoder,\nlearns: from coarse\nto fine", fontsize=12, fontweight="bold", va="center")
+    ax.text(-0.7, -0.75, "student's\ndecoder, learns:\nfrom coarse\nto fine", fontsize=12, fontweight="bold", va="center")
     ax.set_title(
         f"The teacher gives {_grouped(given)} numbers, {_grouped(embedding.numel())} pass the narrow place: "
         f"one for every {given / embedding.numel():.0f}"
@@ -490,9 +491,9 @@ def scale_maps(
     whole = ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
     bar = figure.colorbar(whole, ax=axes[:, -1], location="bottom", aspect=10, pad=0.03, extend="max", ticks=[0, 1, 2])
     bar.set_label("map / threshold")
-    said = [np.array([s[i].max() for s in shares]) for i in range(len(images))]
-    loudest = [f"stride {strides[int(s.argmax())]}" for s in said]
-    figure.suptitle("The highest value comes from " + ", then ".join(dict.fromkeys(loudest)), **_HEADLINE)
+    loudest = Counter(int(np.argmax([s[i].max() for s in shares])) for i in range(len(images)))
+    parts = [f"stride {strides[k]} in {n}" for k, n in sorted(loudest.items())]
+    figure.suptitle(f"Of {len(images)} images, the highest value comes from " + ", ".join(parts), **_HEADLINE)
     return figure
 
 
@@ -517,13 +518,14 @@ def position_weights(image: np.ndarray, maps: Sequence[Tensor], strides: Sequenc
     axes[0].imshow(image)
     axes[0].set_title("image", loc="center", fontsize=12)
     colours = matplotlib.colormaps["cividis"]
-    top = max(2.0, max(float(s.max() * s.size) for s in shares[: -1 or None]))
+    together = np.concatenate([(s * s.size).ravel() for s in shares])
+    top = max(2.0, float(np.quantile(together, 0.995)))  # a single position may be far above all others
     for ax, share, stride in zip(axes[1:], shares, strides, strict=True):
         ax.imshow(share * share.size, cmap=colours, vmin=0, vmax=top, interpolation="nearest")
         ax.set_title(f"stride {stride}", loc="center", fontsize=12)
     for ax in axes:
         _frameless(ax)
-    bar = figure.colorbar(ScalarMappable(Normalize(0, top), colours), ax=axes, aspect=12, pad=0.02)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, top), colours), ax=axes, aspect=12, pad=0.02, extend="max")
     bar.set_label("weight\n(1: as all others)")
     low, high = f"{min(heavy):.0f}", f"{max(heavy):.0f}"
     span = low if low == high else f"{low} to {high}"
