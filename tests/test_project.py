@@ -158,8 +158,8 @@ def test_imports_run_one_way() -> None:
         {"model"},
         {"checkpoint", "train", "evaluate", "scales", "neighbours"},
         {"run"},
-        {"plots", "benchmark", "doctor", "overgeneralisation", "course"},
-        {"report", "predictions", "plots_leakage", "plots_toy"},
+        {"plots", "benchmark", "doctor", "overgeneralisation", "course", "copying"},
+        {"report", "predictions", "plots_leakage", "plots_toy", "plots_copying"},
         {"demo"},
         {"cli"},
     ]
