@@ -150,7 +150,7 @@ def cost_curves(costs: Mapping[int, Cost], along: str = "training steps") -> Pic
     left, middle, right = figure.subplots(1, 3)
     left.plot(numbers, [c.loss for c in found], marker="o", color=COPIED)
     left.set_ylabel("training loss (no unit)")
-    left.set_ylim(0, None)
+    left.set_ylim(0, 1.08 * max(c.loss for c in found))
     left.set_title(f"Loss from {found[0].loss:.2f}\nto {found[-1].loss:.2f}")
 
     leaks, lost = [float(np.mean(c.leakage)) for c in found], [c.lost for c in found]
