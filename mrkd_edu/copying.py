@@ -15,6 +15,7 @@ Teacher, student and threshold are the same in both. What differs is what copyin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -139,6 +140,7 @@ class Passage:
         }
         return {name: values.numpy() for name, values in found.items()}
 
+    @cached_property
     def maps(self) -> dict[str, np.ndarray]:
         """Anomaly maps (N, S, S): of the `"normal"` images, and of the defective ones `"copied"` and `"restored"`."""
         (t, s), (t_defect, s_defect) = self.normal, self.defective
@@ -198,7 +200,7 @@ def copying_cost(seen: Passage, pairs: Pairs) -> Cost:
     top, bottom = leakage_sums(seen.normal, seen.defective, seen.mask)  # (K,), (K,)
     if (bottom == 0).any():
         raise LeakageUndefined("The defects do not change the teacher's features.")
-    model, maps, inside = seen.model, seen.maps(), pairs.mask.numpy()
+    model, maps, inside = seen.model, seen.maps, pairs.mask.numpy()
     whole, left = ((maps[name] - maps["normal"])[inside].sum() for name in ("restored", "copied"))
     losses = model.settings.history["loss"]
     return Cost(

@@ -223,7 +223,7 @@ def scores(seen: Passage) -> np.ndarray:
     threshold = seen.model.settings.threshold
     if threshold is None:
         raise ValueError("the model has no threshold to measure scores by: calibrate it first")
-    maps = seen.maps()
+    maps = seen.maps
     return np.stack([maps[name].max(axis=(1, 2)) / threshold for name in ("restored", "copied")])
 
 
@@ -256,7 +256,7 @@ def vanishing(pairs: Pairs, stages: Mapping[int, Passage], chosen: Sequence[int]
         row.set_xlabel(pairs.kinds[i])
     axes[0, 0].set_title("image and true\ndefect")
     for column, (title, seen, name) in zip(axes.T[1:], columns, strict=True):
-        relative, maps = scores(seen)[0 if name == "restored" else 1], seen.maps()[name]
+        relative, maps = scores(seen)[0 if name == "restored" else 1], seen.maps[name]
         threshold = seen.model.settings.threshold
         assert threshold is not None  # `scores` has seen to that
         for ax, i in zip(column, chosen, strict=True):

@@ -156,7 +156,7 @@ def test_cost_curves_end_where_the_numbers_do(pairs: Pairs) -> None:
 
 def test_the_scatter_counts_what_copying_hides(pairs: Pairs) -> None:
     copies, constant = (passage(student(kind), pairs) for kind in ("copies", "constant"))
-    copies.model.settings.threshold = float(0.5 * copies.maps()["restored"].max(axis=(1, 2)).min())
+    copies.model.settings.threshold = float(0.5 * copies.maps["restored"].max(axis=(1, 2)).min())
     figure = draw.alarm_scatter({5: constant, 9: copies}, pairs.kinds, [0])
     titles = [ax.get_title(loc="left").replace("\n", " ") for ax in figure.axes]
     assert titles == ["5 steps: copying hides 0 of 5 defects", "9 steps: copying hides 5 of 5 defects"]
@@ -166,7 +166,7 @@ def test_the_scatter_counts_what_copying_hides(pairs: Pairs) -> None:
 
 def test_what_vanished_is_called_missed_and_would_have_been_found(pairs: Pairs) -> None:
     copies = passage(student("copies"), pairs)
-    copies.model.settings.threshold = float(0.5 * copies.maps()["restored"].max(axis=(1, 2)).min())
+    copies.model.settings.threshold = float(0.5 * copies.maps["restored"].max(axis=(1, 2)).min())
     said = words(draw.vanishing(pairs, {7: copies}, [3, 1]))
     assert sum(word.endswith(": missed") for word in said) == 2  # as it is
     assert sum(word.endswith(": found") for word in said) == 2  # without copying
