@@ -337,7 +337,8 @@ def _ranking(measure: str, by_variant: Mapping[str, np.ndarray]) -> str:
         spread = "one seed, no spread known"
     else:
         spread = "their seeds lie apart" if apart else "their seeds overlap"
-    return f"{ordered[0]} best ({best.mean():.3f}), {ordered[-1]} last ({last.mean():.3f}); {spread}"
+    high, low = (round(float(values.mean()), 3) + 0.0 for values in (best, last))  # + 0.0: no "-0.000"
+    return f"{ordered[0]} best ({high:.3f}), {ordered[-1]} last ({low:.3f}); {spread}"
 
 
 def _by_category(rows: Sequence[Row], measure: str) -> dict[str, dict[str, list[float]]]:
