@@ -58,7 +58,7 @@ def ablation(found: PanelValues) -> Picture:
     Example:
         >>> figure = ablation({"aupro": {"rd": [0.60, 0.62], "mrkd": [0.70, 0.71]}})
         >>> figure.axes[0].get_title(loc="left")
-        'AUPRO: mrkd best (0.705), rd last (0.610);\\ntheir seeds lie apart'
+        'AUPRO: mrkd best (0.705), rd last\\n(0.610); their seeds lie apart'
     """
     if not found:
         raise ValueError("there is no measure to draw")
@@ -78,7 +78,7 @@ def ablation(found: PanelValues) -> Picture:
         ax.set_xlim(-0.5, len(names) - 0.5)
         ax.set_ylabel(f"{_name(measure)} ({_direction(measure)} is better)")
         ax.grid(axis="x", visible=False)
-        ax.set_title(_wrapped(f"{_name(measure)}: {_ranking(measure, dict(zip(names, values, strict=True)))}", 44))
+        ax.set_title(_wrapped(f"{_name(measure)}: {_ranking(measure, dict(zip(names, values, strict=True)))}", 40))
     seeds = [
         axes[0].scatter([], [], marker=SEED_MARKERS[s % len(SEED_MARKERS)], color="#555555", label=f"seed {s}")
         for s in range(values.shape[1])
