@@ -2,7 +2,7 @@
 
 Every finished row is on disk before the next one starts, so an interrupted benchmark goes on where it stopped. Rows
 that are there already are not computed again, as long as recipe, images and code are those that made them: for each
-row, `results.keys.json` keeps the key of its run (see `run.run_key`).
+row, `results.keys.json` keeps the key of its run (see `run.run_key`), in which test images and measures count as well.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from mrkd_edu.run import Plan, run, run_key, split
 
 KEY = ("category", "variant", "seed", "backbone", "size", "steps")
 MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "leakage", "train_seconds", "ms_per_image")
+MEASURING = ("evaluate.py", "leakage.py", "neighbours.py")  # code behind a row, beside that of its training
 Row = dict[str, str]
 
 
@@ -70,6 +71,7 @@ def benchmark(
     for data in sets:
         check_test_set(data, plan.size)
     where = pick_device(device)
+    tested = {data.name: data.fingerprint() for data in sets}
     grid = [(data, variant, seed) for data in sets for variant in variants for seed in seeds]
     wanted = []
     with tqdm(grid, desc="benchmark", unit="run", disable=not progress) as bar:
@@ -79,7 +81,7 @@ def benchmark(
             learned, _ = split(len(data.train), seed)
             steps = 0 if variant == "nn" else mine.recipe.total_steps(len(learned))
             key = tuple(str(v) for v in (data.name, variant, seed, mine.backbone, mine.size, steps))
-            run_name = run_key(data, mine, where, code=("neighbours.py",) if variant == "nn" else ())
+            run_name = f"{run_key(data, mine, where, code=MEASURING)} {tested[data.name]}"
             if key not in rows or keys.get(" ".join(key)) != run_name:
                 result = evaluate(detector(data, mine, device), data, progress=False)
                 rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}

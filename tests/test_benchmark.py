@@ -61,6 +61,16 @@ def test_rows_of_another_recipe_or_other_images_are_computed_anew(toy: Path, tmp
     assert len(read_results(tmp_path / "out" / "results.csv")) == 1
 
 
+def test_rows_of_other_test_images_are_measured_anew(toy: Path, tmp_path: Path) -> None:
+    options = {"plan": PLAN, "variants": ("rd",), "seeds": (0,), "progress": False}
+    copy = shutil.copytree(toy, tmp_path / "copy" / toy.name)
+    (first,) = benchmark([copy], tmp_path / "out", **options)
+    for part in ("test", "ground_truth", "twins"):
+        shutil.rmtree(copy / part / "chip")
+    (second,) = benchmark([copy], tmp_path / "out", **options)
+    assert second["leakage"] != first["leakage"]
+
+
 def test_bad_data_is_found_before_the_first_training(toy: Path, tmp_path: Path) -> None:
     untested = tmp_path / "only_good"
     shutil.copytree(toy / "train" / "good", untested / "good")
