@@ -159,7 +159,7 @@ def test_imports_run_one_way() -> None:
         {"checkpoint", "train", "evaluate", "scales", "neighbours"},
         {"run"},
         {"plots", "benchmark", "doctor", "overgeneralisation", "course"},
-        {"report", "predictions", "plots_leakage", "plots_toy"},
+        {"report", "predictions", "plots_leakage", "plots_measuring", "plots_toy"},
         {"demo"},
         {"cli"},
     ]
