@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 from scipy import ndimage, stats
 from sklearn.metrics import roc_curve
@@ -413,7 +413,7 @@ def aupro_mistakes(maps: ArrayLike, masks: ArrayLike, limit: float = 0.3, grid: 
         RIGHT: right,
         "per image": float(np.mean(alone)),
         "no good images": aupro(maps[defective], masks[defective], limit),
-        "observed limit": area / fpr[-1] if len(fpr) and fpr[-1] > 0 else 0.0,
+        "observed limit": area / float(fpr[-1]) if len(fpr) and fpr[-1] > 0 else 0.0,
         "grid, cut": area / limit,
     }
 
@@ -494,7 +494,7 @@ def pixel_sweep(evaluation: Evaluation) -> Picture:
     precision = true_pixels / (true_pixels + false_pixels)
     figure = Picture(figsize=(10.4, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot([0, *false], [0, *found], color=colour)
+    left.plot([0, *false, 1], [0, *found, 1], color=colour)
     left.plot([0, 1], [0, 1], color="#777777", linewidth=1.2, linestyle=":")
     right.plot(found, precision, color=colour)
     right.axhline(masks.mean(), color="#777777", linewidth=1.2, linestyle=":")
@@ -569,7 +569,7 @@ def mistake_bars(cases: Mapping[str, Mapping[str, float]]) -> Picture:
     Example:
         >>> figure = mistake_bars({"run": {"as defined": 0.6, "per image": 0.75, "no good images": 0.5}})
         >>> figure.axes[0].get_title(loc="left")
-        'run: 0.50 to 0.75, right is 0.60'
+        'run:\\n0.50 to 0.75, right is 0.60'
     """
     if not cases:
         raise ValueError("there is no case to draw")
@@ -579,13 +579,13 @@ def mistake_bars(cases: Mapping[str, Mapping[str, float]]) -> Picture:
         names, heights = list(values), list(values.values())
         right = values[RIGHT]
         colours = [HONEST_COLOUR if name == RIGHT else FLATTERED_COLOUR for name in names]
-        bars = ax.barh(names, heights, color=colours)
-        labels = [f" {h:.3f}" if n == RIGHT else f" {h:.3f} ({h - right:+.3f})" for n, h in values.items()]
-        ax.bar_label(bars, labels, fontsize=11)
+        ax.barh(names, heights, color=colours)
+        for row, (name, height) in enumerate(values.items()):  # beside the bars: no line runs through them
+            ax.text(1.02, row, f"{height:.3f}" + ("" if name == RIGHT else f" ({height - right:+.3f})"), va="center")
         ax.axvline(right, color="black", linewidth=1.5, linestyle="--")
-        ax.set(xlim=(0, 1.45), xticks=np.linspace(0, 1, 6), xlabel="AUPRO")
+        ax.set(xlim=(0, 1.5), xticks=np.linspace(0, 1, 6), xlabel="AUPRO")
         ax.grid(axis="y", visible=False)
-        ax.set_title(f"{case}: {min(heights):.2f} to {max(heights):.2f}, right is {right:.2f}")
+        ax.set_title(f"{case}:\n{min(heights):.2f} to {max(heights):.2f}, right is {right:.2f}")
     panels[0].invert_yaxis()
     return figure
 
@@ -736,7 +736,7 @@ def auroc_intervals(resampled: Mapping[str, Array], images: int) -> Picture:
         bar = {"transform": left.get_xaxis_transform(), "clip_on": False, "solid_capstyle": "butt"}
         left.plot(ends[name], [height, height], color=colour, linewidth=5, **bar)
         left.plot([], [], color=colour, linewidth=5, label=f"{name}  {ends[name][0]:.2f} to {ends[name][1]:.2f}")
-    left.tick_params(axis="x", pad=20)
+    left.tick_params(axis="x", pad=28)  # room for the bars
     first, last = next(iter(resampled)), list(resampled)[-1]
     difference = resampled[last] - resampled[first]
     low, high = _interval(difference)
@@ -747,9 +747,9 @@ def auroc_intervals(resampled: Mapping[str, Array], images: int) -> Picture:
     right.set(xlabel=f"image AUROC of {last} minus {first}", ylabel="resampled test sets")
     left.legend(loc="upper left")
     widest = max(top - bottom for bottom, top in ends.values())
-    left.set_title(f"{images} images: intervals of up to {100 * widest:.0f} points")
+    left.set_title(f"{images} images:\nintervals of up to {100 * widest:.0f} points")
     better = "which is better stays open" if low <= 0 <= high else f"{last if low > 0 else first} is better"
-    right.set_title(f"{100 * low:+.1f} to {100 * high:+.1f} points: {better}")
+    right.set_title(f"{100 * low:+.1f} to {100 * high:+.1f} points:\n{better}")
     return figure
 
 
@@ -779,10 +779,12 @@ def images_for_a_difference(low: float, high: float, correlations: Sequence[floa
         wanted.append(images_needed(low, high, correlation))
         ax.plot(wanted[-1], 100 * (high - low), "o", color="black", zorder=5)
     ax.axhline(100 * (high - low), color="black", linewidth=1.5, linestyle="--")
-    ax.text(10, 100 * (high - low) * 1.07, f"{100 * low:.1f} or {100 * high:.1f} %?")
+    ax.text(20000, 107 * (high - low), f"{100 * low:.1f} or {100 * high:.1f} %?", ha="right")
     ax.axvline(images, color="#777777", linewidth=1.5, linestyle=":", label="this test set")
     ax.set(xscale="log", yscale="log", xlabel="images of each class (logarithmic)")
     ax.set_ylabel("smallest difference told, points (logarithmic)")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.minorticks_off()
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.legend(loc="upper right")
