@@ -583,7 +583,7 @@ def mistake_bars(cases: Mapping[str, Mapping[str, float]]) -> Picture:
         for row, (name, height) in enumerate(values.items()):  # beside the bars: no line runs through them
             ax.text(1.02, row, f"{height:.3f}" + ("" if name == RIGHT else f" ({height - right:+.3f})"), va="center")
         ax.axvline(right, color="black", linewidth=1.5, linestyle="--")
-        ax.set(xlim=(0, 1.5), xticks=np.linspace(0, 1, 6), xlabel="AUPRO")
+        ax.set(xlim=(0, 1.65), xticks=np.linspace(0, 1, 6), xlabel="AUPRO")
         ax.grid(axis="y", visible=False)
         ax.set_title(f"{case}:\n{min(heights):.2f} to {max(heights):.2f}, right is {right:.2f}")
     panels[0].invert_yaxis()
