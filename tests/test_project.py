@@ -158,7 +158,7 @@ def test_imports_run_one_way() -> None:
         {"model"},
         {"checkpoint", "train", "evaluate", "scales", "neighbours"},
         {"run"},
-        {"plots", "benchmark", "doctor", "overgeneralisation", "course", "report", "predictions", "plots_leakage", "plots_toy", "plots_data", "plots_features", "copying", "plots_copying", "plots_masking", "plots_study"},
+        {"plots", "benchmark", "doctor", "overgeneralisation", "course", "report", "predictions", "plots_leakage", "plots_toy", "plots_data", "plots_features", "copying", "plots_copying", "plots_masking", "plots_study", "plots_measuring"},
         {"demo"},
         {"cli"},
     ]
