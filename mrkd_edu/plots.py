@@ -29,7 +29,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 from sklearn.metrics import roc_curve
 
 from mrkd_edu.data.folder import AnomalyFolder
@@ -481,6 +481,8 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Picture:
         ax.plot(steps, smooth, color=colour_of(variant), linestyle=dashes(i), label=variant)
         ends.append(f"{variant} {smooth[-1]:.3f}")
     ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(ScalarFormatter())  # 2, not 2 x 10^0
+    ax.yaxis.set_minor_formatter(ScalarFormatter())
     ax.set(xlabel="training step", ylabel="distillation loss, sum over scales")
     _title(ax, "Loss at the end: " + ", ".join(ends))
     ax.legend(loc="upper right")
