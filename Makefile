@@ -50,7 +50,7 @@ notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new
 	@$(BIN)/python notebooks/execute.py $(ARGS)
 
 slides: $(VENV)/.ready-notebooks ## make slides of the notebooks, in slides/
-	@$(BIN)/python -m nbconvert --to slides --no-input --output-dir slides notebooks/[0-9]*.ipynb
+	@$(BIN)/python -m nbconvert --to slides --no-input --SlidesExporter.reveal_scroll=True --output-dir slides notebooks/[0-9]*.ipynb
 
 clean: ## remove what tests and tools leave behind; trained models and .venv stay
 	@rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist slides junit*.xml

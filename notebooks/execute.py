@@ -15,6 +15,7 @@ import hashlib
 import re
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -24,12 +25,11 @@ from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parent
 SWITCH = re.compile(r"^DATA = None\b", flags=re.MULTILINE)
+CAPTION = re.compile(r"\*Figure: (.+?)\*\s*(?:\n\n|$)", flags=re.DOTALL)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of the course")
     parser.add_argument("--data", type=Path, help="a folder of other images, in place of the toy factory")
     options = parser.parse_args()
@@ -74,6 +74,9 @@ def execute(notebook: NotebookNode) -> None:
         cell.metadata["slideshow"] = {"slide_type": slide_type(cell)}
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if not is_progress_bar(out)]
+    for cell, following in pairwise(notebook.cells):
+        if caption := CAPTION.match(following.source):
+            describe(cell, " ".join(caption[1].split()))
     notebook.metadata.pop("widgets", None)
     notebook.metadata["sources"] = source_hash(notebook)
 
@@ -84,6 +87,14 @@ def slide_type(cell: NotebookNode) -> str:
         return "slide" if cell.source.startswith("#") else "-"
     shown = [out for out in cell.outputs if any(kind.startswith("image/") for kind in out.get("data", {}))]
     return "subslide" if shown else "skip"
+
+
+def describe(cell: NotebookNode, caption: str) -> None:
+    """Give a cell's pictures their caption as alternative text, for screen readers."""
+    for out in cell.get("outputs", []):
+        for kind in out.get("data", {}):
+            if kind.startswith("image/"):
+                out.metadata[kind] = {"alt": caption}
 
 
 def is_progress_bar(output: NotebookNode) -> bool:

@@ -114,3 +114,13 @@ def test_every_picture_is_described_beside_it(path: Path) -> None:
         pictures = [out for out in cell.get("outputs", []) if any(k.startswith("image/") for k in out.get("data", {}))]
         if pictures:
             assert following is not None and "".join(following["source"]).startswith("*Figure: "), cell["source"]
+
+
+def test_the_map_of_the_course_is_true() -> None:
+    """The table in 00 names every lesson, with the minutes that its header gives."""
+    table = prose_of(FOLDER / "00_welcome.ipynb")
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+\.ipynb)\) \| .+ \| (\d+) \|$", table, flags=re.MULTILINE)
+    assert [file for _, file, _ in rows] == [path.name for path in LESSONS]
+    for name, file, minutes in rows:
+        assert file == f"{name}.ipynb"
+        assert f"**Time:** {minutes} minutes." in prose_of(FOLDER / file), f"{name} says other minutes"
