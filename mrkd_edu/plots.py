@@ -321,7 +321,9 @@ def score_histogram(evaluations: Evaluations) -> Picture:
     evaluations = comparable(evaluations)
     relative = [e.scores / verdict_threshold(e) for e in evaluations]
     together = np.concatenate([[1.0], *relative])
-    bins = np.linspace(together.min() - 0.02, together.max() + 0.02, 41)
+    step = (together.max() - together.min() + 0.04) / 40
+    first, last = np.floor((together.min() - 1) / step), np.ceil((together.max() - 1) / step)
+    bins = 1 + step * np.arange(first - 1, last + 2)  # an edge at the threshold: no bar reaches across it
     figure = Picture(figsize=(6.4, 0.7 + 2.3 * len(evaluations)), layout="constrained")
     panels = figure.subplots(len(evaluations), 1, sharex=True, squeeze=False)[:, 0]
     for ax, evaluation, scores in zip(panels, evaluations, relative, strict=True):

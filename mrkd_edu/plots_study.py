@@ -112,7 +112,8 @@ def effects(found: PanelValues) -> Picture:
             clear = beyond_spread(values)
             ax.hlines(place, points.min(), points.max(), color="#555555", linewidth=2, alpha=0.5)
             face = "#0072B2" if clear else "white"
-            ax.scatter(points, [place] * len(points), s=60, c=face, edgecolor="#0072B2", linewidth=1.6, zorder=3)
+            heights = place + 0.14 * (np.arange(len(points)) - (len(points) - 1) / 2)  # equal seeds stay apart
+            ax.scatter(points, heights, s=60, c=face, edgecolor="#0072B2", linewidth=1.6, zorder=3)
             ax.plot(points.mean(), place, marker="|", color="black", markersize=22, markeredgewidth=3, zorder=2)
         ax.axvline(0, color="black", linewidth=1.5, linestyle="--")
         ax.set_yticks(range(len(by_effect)), list(by_effect))
