@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,15 @@ def test_ctrl_c_and_resume(at: int, tmp_path: Path, uninterrupted: tuple[dict[st
     assert history.loss == uninterrupted[1]
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own handler, also where the tests were started in the background, which ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot send itself Ctrl-C on Windows")
 def test_ctrl_c_in_the_middle_of_a_step(tmp_path: Path, uninterrupted: tuple[dict[str, Tensor], list[float]]) -> None:
     """The batch statistics of the third step are updated, its gradients are not: the step must be finished."""
@@ -302,6 +312,7 @@ def test_ctrl_c_in_the_middle_of_a_step(tmp_path: Path, uninterrupted: tuple[dic
     assert history.loss == uninterrupted[1]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot send itself Ctrl-C on Windows")
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     """And it does not save half a step: the checkpoint is the one of the step before."""
