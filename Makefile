@@ -6,6 +6,9 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Notebooks are run, and their asserts are the test: outputs differ in the last digits. The slowest cells are listed.
+NBVAL := --nbval-lax --nbval-current-env --durations=12
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-gpu lab lint notebooks slides clean
 
@@ -34,9 +37,6 @@ test-gpu: $(VENV)/.ready-test ## the same on a CUDA GPU: GPU tests, and the note
 	@MRKD_EDU_BUDGET=full \
 	  MRKD_EDU_TEACHER=$$($(BIN)/python -c "from mrkd_edu.course import teacher_at_hand; print(teacher_at_hand())") \
 	  $(BIN)/python -m pytest $(NBVAL) --junitxml=junit-gpu.xml tests/test_gpu.py notebooks $(ARGS)
-
-# Notebooks are run, and their asserts are the test: outputs differ in the last digits. The slowest cells are listed.
-NBVAL := --nbval-lax --nbval-current-env --durations=12
 
 lab: $(VENV)/.ready-notebooks ## open the notebooks in JupyterLab
 	@$(BIN)/python -m jupyterlab notebooks $(ARGS)

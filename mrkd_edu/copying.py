@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.distance import anomaly_map, cosine_distance, image_score
+from mrkd_edu.distance import cosine_distance, image_score
 from mrkd_edu.evaluate import leakage_pairs
 from mrkd_edu.leakage import LeakageUndefined, leakage_sums, mask_at_scale
 from mrkd_edu.metrics import image_auroc
@@ -145,7 +145,7 @@ class Passage:
         """Anomaly maps (N, S, S): of the `"normal"` images, and of the defective ones `"copied"` and `"restored"`."""
         (t, s), (t_defect, s_defect) = self.normal, self.defective
         sides = {"normal": (t, s), "copied": (t_defect, s_defect), "restored": (t_defect, s)}
-        return {name: _map_of(self.model, *side).numpy() for name, side in sides.items()}
+        return {name: self.model.compare(*side).numpy() for name, side in sides.items()}
 
 
 def passage(model: MRKD, pairs: Pairs) -> Passage:
@@ -179,12 +179,12 @@ class Cost:
     @property
     def auroc(self) -> float:
         """Image AUROC, good test images against the pairs' defective images."""
-        return _auroc(self.good, self.copied)
+        return auroc_of(self.good, self.copied)
 
     @property
     def auroc_restored(self) -> float:
         """The same, had the student restored the normal images."""
-        return _auroc(self.good, self.restored)
+        return auroc_of(self.good, self.restored)
 
 
 def copying_cost(seen: Passage, pairs: Pairs) -> Cost:
@@ -207,14 +207,20 @@ def copying_cost(seen: Passage, pairs: Pairs) -> Cost:
         steps=len(losses),
         loss=float(np.mean(losses[-20:])),
         leakage=(top / bottom).tolist(),
-        good=image_score(_map_of(model, *_features(model, pairs.good))).numpy(),
+        good=image_score(model.compare(*_features(model, pairs.good))).numpy(),
         copied=maps["copied"].max(axis=(1, 2)),
         restored=maps["restored"].max(axis=(1, 2)),
         lost=float(1 - left / whole),
     )
 
 
-def _auroc(normal: np.ndarray, defective: np.ndarray) -> float:
+def auroc_of(normal: np.ndarray, defective: np.ndarray) -> float:
+    """AUROC of two groups of scores, or of distances.
+
+    Example:
+        >>> auroc_of(np.array([0.1, 0.2]), np.array([0.15, 0.3]))
+        0.75
+    """
     return image_auroc(np.r_[normal, defective], np.repeat([0, 1], [len(normal), len(defective)]))
 
 
@@ -227,9 +233,3 @@ def _features(model: MRKD, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         [torch.cat(maps).float().cpu() for maps in zip(*side, strict=True)] for side in zip(*parts, strict=True)
     )
     return teacher, student
-
-
-def _map_of(model: MRKD, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
-    """As `MRKD.judge` makes it, for a student's answer of one's own choice: (N, S, S)."""
-    size, weights = model.settings.size, model.settings.weights
-    return anomaly_map(teacher, student, (size, size), weights=weights, floor=model.floor, sigma=size / 64)

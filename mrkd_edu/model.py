@@ -296,6 +296,14 @@ class MRKD(Detector):
         """The teacher's maps, as `see` gives them, to anomaly maps (B, size, size), float32."""
         with self.autocast():
             student = self.restore(teacher)
+        return self.compare(teacher, student)
+
+    @torch.no_grad()
+    def compare(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
+        """Two answers, K maps (B, C_k, h_k, w_k) each, to anomaly maps (B, size, size) as this model makes them.
+
+        The student's need not be what it said of this image: that is how one asks what would have been.
+        """
         size, settings = self.settings.size, self.settings
         return anomaly_map(
             teacher,

@@ -53,6 +53,7 @@ HEAT = matplotlib.colormaps["inferno"]  # perceptually uniform, dark to bright
 HEAT_SHARE = 0.6  # of the heat in an overlay; the rest is the photograph
 THRESHOLDS_SHOWN = 2.0  # the colour scale ends at this many thresholds
 TIMES = "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
 
 LARGE_PNG = 150_000  # bytes
@@ -64,6 +65,8 @@ _STYLE = {  # readable from the back row: nothing below 11 points
     "axes.titlelocation": "left",
     "axes.titlepad": 10,
     "axes.labelsize": 12,
+    "figure.titlesize": 13,
+    "figure.titleweight": "bold",
     "xtick.labelsize": 11,
     "ytick.labelsize": 11,
     "legend.fontsize": 11,
@@ -211,6 +214,18 @@ def scale_colours(number: int = 256) -> np.ndarray:
     return overlay(grey, values, (0, THRESHOLDS_SHOWN))[0]
 
 
+def threshold_colours() -> ScalarMappable:
+    """The scale of all anomaly maps, in thresholds, for a colour bar."""
+    return ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
+
+
+def threshold_bar(figure: Figure, axes: Any, **placing: Any) -> None:
+    """The upright colour bar beside anomaly maps, with a line at the threshold."""
+    bar = figure.colorbar(threshold_colours(), ax=axes, extend="max", ticks=[0, 0.5, 1, 1.5, 2], **placing)
+    bar.set_label("anomaly map / threshold")
+    bar.ax.axhline(1, color="white", linewidth=2)
+
+
 # ---- images beside their maps ------------------------------------------------------------------------------
 
 
@@ -285,8 +300,7 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     figure = Picture(figsize=(2.7 * columns + 1.1, 3.25 * rows + 0.5), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.ravel():
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
+        frameless(ax)
     masks = evaluations[0].masks
     for row, index in zip(axes, indices, strict=True):
         sample = evaluations[0].samples[index]
@@ -301,10 +315,7 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     axes[0, 0].set_title("image" if masks is None else "image and true defect")
     for ax, evaluation in zip(axes[0, 1:], evaluations, strict=True):
         ax.set_title(evaluation.variant, color=colour_of(evaluation.variant))
-    heat = ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
-    bar = figure.colorbar(heat, ax=axes, extend="max", ticks=[0, 0.5, 1, 1.5, 2], aspect=14 * rows, pad=0.02)
-    bar.set_label("anomaly map / threshold")
-    bar.ax.axhline(1, color="white", linewidth=2)
+    threshold_bar(figure, axes, aspect=14 * rows, pad=0.02)
     return figure
 
 
@@ -518,6 +529,20 @@ def _check_image(image: np.ndarray) -> None:
         raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
 
 
+def frameless(ax: Axes) -> None:
+    """Nothing around a photograph or a map: no ticks, no lines."""
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+
+
+def percent_axes(ax: Axes, x: str, y: str) -> None:
+    """Both axes are shares, in percent."""
+    ax.set(xlabel=x, ylabel=y)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
 def _chart() -> tuple[Picture, Axes]:
     figure = Picture(figsize=(6.4, 4.8), layout="constrained")
     return figure, figure.subplots()
@@ -538,9 +563,8 @@ def dashes(number: int) -> str | tuple[int, tuple[int, ...]]:
 
 def _shares(ax: Axes, x: str, y: str, end: float) -> None:
     """Both axes are shares, in percent; x stops at `end`."""
-    ax.set(xlim=(-0.01 * end, end), ylim=(0, 1.02), xlabel=x, ylabel=y)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    percent_axes(ax, x, y)
+    ax.set(xlim=(-0.01 * end, end), ylim=(0, 1.02))
     ax.legend(loc="lower right")
 
 

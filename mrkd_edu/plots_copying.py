@@ -9,30 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.ticker import PercentFormatter
 
-from mrkd_edu.copying import Cost, Pairs, Passage
-from mrkd_edu.metrics import image_auroc
+from mrkd_edu.copying import Cost, Pairs, Passage, auroc_of
 from mrkd_edu.plots import (
     HEAT,
+    MINUS,
     NORMAL_COLOUR,
-    THRESHOLDS_SHOWN,
     TRUTH_COLOUR,
     Picture,
     colour_of,
+    frameless,
     in_our_style,
     outline,
     overlay,
-    scale_colours,
     shared_scale,
+    threshold_bar,
 )
+from mrkd_edu.plots_features import pixels
 
 COPIED, RESTORED = colour_of("rd"), "black"
-MINUS = "\N{MINUS SIGN}"
 LEFT, RIGHT = "\N{MATHEMATICAL LEFT ANGLE BRACKET}", "\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
 
 
@@ -61,7 +60,7 @@ def copied_defect(pairs: Pairs, seen: Passage, index: int, k: int) -> Picture:
     figure = Picture(figsize=(10.4, 8.6), layout="constrained")
     axes = figure.subplots(2, 3)
     mask = pairs.mask[index].numpy()
-    photos = [_photo(pairs.normal[index]), outline(_photo(pairs.defective[index]), mask)]
+    photos = [pixels(pairs.normal[index]), outline(pixels(pairs.defective[index]), mask)]
     titles = ("x: normal", f"x': with a defect\n({pairs.kinds[index]})")
     for ax, photo, title in zip(axes[:, 0], photos, titles, strict=True):
         ax.imshow(photo)
@@ -72,13 +71,11 @@ def copied_defect(pairs: Pairs, seen: Passage, index: int, k: int) -> Picture:
         ax.set_title(title)
         ax.set_xlabel(f"mean in the defect: {values[inside].mean():.2f}")
     for ax in axes.ravel():
-        ax.set(xticks=[], yticks=[])
-        ax.grid(False)
-        ax.spines[:].set_visible(False)
+        frameless(ax)
     heat = ScalarMappable(Normalize(0, top), HEAT)
     figure.colorbar(heat, ax=axes, aspect=35, pad=0.02).set_label("length, features of unit length (no unit)")
     share = 100 * seen.leakage()[index, k]
-    figure.suptitle(f"At stride {stride} the student lets {share:.0f} % of this defect through", weight="bold")
+    figure.suptitle(f"At stride {stride} the student lets {share:.0f} % of this defect through")
     return figure
 
 
@@ -128,8 +125,7 @@ def position_auroc(found: Mapping[str, np.ndarray], name: str = "copied") -> flo
         >>> position_auroc({"normal": np.array([0.1, 0.2]), "copied": np.array([0.3])})
         1.0
     """
-    labels = np.repeat([0, 1], [len(found["normal"]), len(found[name])])
-    return image_auroc(np.r_[found["normal"], found[name]], labels)
+    return auroc_of(found["normal"], found[name])
 
 
 @in_our_style
@@ -249,10 +245,9 @@ def vanishing(pairs: Pairs, stages: Mapping[int, Passage], chosen: Sequence[int]
     figure = Picture(figsize=(2.7 * (1 + len(columns)) + 1.0, 3.0 * len(chosen) + 0.7), layout="constrained")
     axes = figure.subplots(len(chosen), 1 + len(columns), squeeze=False)
     for ax in axes.ravel():
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
+        frameless(ax)
     for row, i in zip(axes[:, 0], chosen, strict=True):
-        row.imshow(outline(_photo(pairs.defective[i]), pairs.mask[i].numpy()))
+        row.imshow(outline(pixels(pairs.defective[i]), pairs.mask[i].numpy()))
         row.set_xlabel(pairs.kinds[i])
     axes[0, 0].set_title("image and true\ndefect")
     for column, (title, seen, name) in zip(axes.T[1:], columns, strict=True):
@@ -260,19 +255,11 @@ def vanishing(pairs: Pairs, stages: Mapping[int, Passage], chosen: Sequence[int]
         threshold = seen.model.settings.threshold
         assert threshold is not None  # `scores` has seen to that
         for ax, i in zip(column, chosen, strict=True):
-            ax.imshow(overlay(_photo(pairs.defective[i]), maps[i], shared_scale(threshold)))
+            ax.imshow(overlay(pixels(pairs.defective[i]), maps[i], shared_scale(threshold)))
             ax.set_xlabel(f"score {relative[i]:.2f}: " + ("found" if relative[i] > 1 else "missed"))
         column[0].set_title(title)
-    heat = ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
-    bar = figure.colorbar(heat, ax=axes, extend="max", ticks=[0, 0.5, 1, 1.5, 2], aspect=14 * len(chosen), pad=0.02)
-    bar.set_label("anomaly map / threshold")
-    bar.ax.axhline(1, color="white", linewidth=2)
+    threshold_bar(figure, axes, aspect=14 * len(chosen), pad=0.02)
     return figure
-
-
-def _photo(image: torch.Tensor) -> np.ndarray:
-    """(3, S, S) uint8 to (S, S, 3)."""
-    return image.permute(1, 2, 0).contiguous().numpy()
 
 
 def _cell_outline(ax: Axes, inside: np.ndarray) -> None:

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.plots import SPACE, THRESHOLDS_SHOWN, TIMES, Picture, in_our_style, overlay, scale_colours, shared_scale
+from mrkd_edu.plots import SPACE, TIMES, Picture, frameless, in_our_style, overlay, shared_scale, threshold_bar
 
 # Detectors that are no variant of the method: greys and a blue that no variant has, told apart in print as well.
 COLOURS = ("#333333", "#A6A6A6", "#56B4E9", "#C9B400")
@@ -105,9 +103,7 @@ def mean_images(sets: Mapping[str, np.ndarray], shown: int = 2) -> Picture:
         row[-2].set_xlabel(f"explains {100 * explained(images):.0f} %", fontsize=12)
         row[0].set_ylabel(name)
     for ax in axes.ravel():
-        ax.set(xticks=[], yticks=[])
-        ax.grid(False)
-        ax.spines[:].set_visible(False)
+        frameless(ax)
     titles = [*(f"image {i + 1}" for i in range(shown)), "mean image", "deviation"]
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, loc="center")
@@ -296,12 +292,8 @@ def photo_and_map(photo: np.ndarray, anomaly_map: np.ndarray, score: float, thre
     left.imshow(photo)
     right.imshow(overlay(photo, anomaly_map, shared_scale(threshold)))
     for ax in (left, right):
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
-    heat = ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
-    bar = figure.colorbar(heat, ax=right, extend="max", ticks=[0, 0.5, 1, 1.5, 2], pad=0.03)
-    bar.set_label("anomaly map / threshold")
-    bar.ax.axhline(1, color="white", linewidth=2)
+        frameless(ax)
+    threshold_bar(figure, right, pad=0.03)
     left.set_title("photograph")
     right.set_title(f"{score / threshold:.2f} {TIMES} threshold: {'defective' if score > threshold else 'normal'}")
     return figure

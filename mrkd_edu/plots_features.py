@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
@@ -28,15 +28,15 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.plots import (
     HEAT,
     SPACE,
-    THRESHOLDS_SHOWN,
     TIMES,
     Picture,
     colour_of,
+    frameless,
     in_our_style,
     outline,
     overlay,
-    scale_colours,
     shared_scale,
+    threshold_colours,
 )
 
 TAIL = 0.01  # share of positions at either end that may be clipped when principal components become colours
@@ -220,7 +220,7 @@ def channel_grid(image: np.ndarray, maps: Sequence[Tensor], strides: Sequence[in
         values = feature_map.detach().float().cpu().numpy()  # (C, h, w)
         chosen = np.argsort(-values.std((1, 2)), kind="stable")[:number]
         for ax in row:
-            _frameless(ax)
+            frameless(ax)
         row[1].set_ylabel(f"stride {stride}")
         for ax, channel in zip(row[1:], chosen, strict=True):
             ax.imshow(values[channel], cmap="gray", interpolation="nearest")
@@ -259,7 +259,7 @@ def pca_grid(
     rows = [images, *(pca_colours(m) for m in maps)]
     for row, label, pictures in zip(axes, ["image", *(f"stride {s}" for s in strides)], rows, strict=True):
         for ax, picture in zip(row, pictures, strict=True):
-            _frameless(ax)
+            frameless(ax)
             ax.imshow(picture, interpolation="nearest")
         row[0].set_ylabel(label)
     for ax, name in zip(axes[0], names or [], strict=False):
@@ -312,7 +312,7 @@ def similarity_grid(
             row[k + 1].imshow(values, cmap=HEAT, vmin=-1, vmax=1, interpolation="nearest")
             row[k + 1].plot(cell[1], cell[0], "+", color=MARK, markersize=12, markeredgewidth=2.5)
     for ax in axes.ravel():
-        _frameless(ax)
+        frameless(ax)
     for ax, title in zip(axes[0], ["image", *(f"stride {s}" for s in strides)], strict=True):
         ax.set_title(title, loc="center", fontsize=12)
     bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), HEAT), ax=axes, aspect=14 * len(images), pad=0.02)
@@ -501,15 +501,16 @@ def scale_maps(
         row[-1].imshow(overlay(image, totals[i], shared_scale(threshold)))
         row[-1].set_xlabel(f"score {totals[i].max() / threshold:.2f} {TIMES} threshold", fontsize=11)
     for ax in axes.ravel():
-        _frameless(ax)
+        frameless(ax)
     titles = ["image", *(f"stride {s}" for s in strides), "sum, smoothed"]
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, loc="center", fontsize=12)
     added = ScalarMappable(Normalize(0, top), HEAT)
     bar = figure.colorbar(added, ax=axes[:, 1:-1], location="bottom", aspect=40, pad=0.03)
     bar.set_label("added by the scale / threshold")
-    whole = ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
-    bar = figure.colorbar(whole, ax=axes[:, -1], location="bottom", aspect=10, pad=0.03, extend="max", ticks=[0, 1, 2])
+    bar = figure.colorbar(
+        threshold_colours(), ax=axes[:, -1], location="bottom", aspect=10, pad=0.03, extend="max", ticks=[0, 1, 2]
+    )
     bar.set_label("map / threshold")
     loudest = Counter(int(np.argmax([s[i].max() for s in shares])) for i in range(len(images)))
     parts = [f"stride {strides[k]} in {n}" for k, n in sorted(loudest.items())]
@@ -544,7 +545,7 @@ def position_weights(image: np.ndarray, maps: Sequence[Tensor], strides: Sequenc
         ax.imshow(share * share.size, cmap=colours, vmin=0, vmax=top, interpolation="nearest")
         ax.set_title(f"stride {stride}", loc="center", fontsize=12)
     for ax in axes:
-        _frameless(ax)
+        frameless(ax)
     bar = figure.colorbar(ScalarMappable(Normalize(0, top), colours), ax=axes, aspect=12, pad=0.02, extend="max")
     bar.set_label("weight\n(1: as all others)")
     low, high = f"{min(heavy):.0f}", f"{max(heavy):.0f}"
@@ -555,7 +556,7 @@ def position_weights(image: np.ndarray, maps: Sequence[Tensor], strides: Sequenc
 
 # ---- how it is done ----------------------------------------------------------------------------------------
 
-_HEADLINE: dict = {"fontsize": 13, "fontweight": "bold", "x": 0.01, "ha": "left"}
+_HEADLINE: dict = {"x": 0.01, "ha": "left"}
 
 
 def pixels(image: Tensor) -> np.ndarray:
@@ -584,12 +585,6 @@ def centre(mask: np.ndarray) -> tuple[float, float]:
 def _grouped(number: int) -> str:
     """12345 as 12 345."""
     return f"{number:,}".replace(",", SPACE)
-
-
-def _frameless(ax: Axes) -> None:
-    ax.set(xticks=[], yticks=[])
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
 
 
 def _largest(values: Mapping[str, Sequence[float]], strides: Sequence[int]) -> list[str]:

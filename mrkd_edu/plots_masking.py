@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from torch import Tensor
 
-from mrkd_edu.distance import anomaly_map, cosine_distance, image_score
+from mrkd_edu.distance import cosine_distance, image_score
 from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.flm import random_mask
 from mrkd_edu.ilm import GAMMA_SCALE, GAMMA_SHAPE, NOISE_FLOOR, SMALLEST_HALF, Anomaly, Box
@@ -191,15 +191,12 @@ def perfect_scores(model: MRKD, normal: Tensor, anomalous: Tensor) -> np.ndarray
     Returns:
         (B,)
     """
-    size, scores = model.settings.size, []
+    scores = []
     for start in range(0, len(normal), BATCH):
         part = slice(start, start + BATCH)
         with model.autocast():
             seen, target = model.see(anomalous[part]), model.see(normal[part])
-        maps = anomaly_map(
-            seen, target, (size, size), weights=model.settings.weights, floor=model.floor, sigma=size / 64
-        )  # (B, S, S)
-        scores.append(image_score(maps).cpu())
+        scores.append(image_score(model.compare(seen, target)).cpu())
     return torch.cat(scores).numpy()
 
 
@@ -287,7 +284,7 @@ def scores_with_masks(
     """
     if model.flm is None:
         raise ValueError(f"{model.settings.variant} has no feature masking: there are no masks to leave on")
-    size, scores = model.settings.size, []
+    scores = []
     for start in range(0, len(images), batch):
         with model.autocast():
             teacher = model.see(images[start : start + batch])
@@ -298,10 +295,7 @@ def scores_with_masks(
             with model.autocast():
                 restored = model.flm(student, generator)
             model.flm.eval()
-            maps = anomaly_map(
-                teacher, restored, (size, size), weights=model.settings.weights, floor=model.floor, sigma=size / 64
-            )  # (B, S, S)
-            rows.append(image_score(maps).cpu())
+            rows.append(image_score(model.compare(teacher, restored)).cpu())
         scores.append(torch.stack(rows))
     return torch.cat(scores, 1).numpy()
 
@@ -348,7 +342,6 @@ def patch_strip(steps: PatchSteps) -> Picture:
     figure.suptitle(
         f"The box covers {_percent(_filled(steps.image, box).mean())} of the image; visibly changed are "
         f"{_percent(masks[0].mean())} (swap) and {_percent(masks[1].mean())} (Poisson)",
-        fontsize=13, fontweight="bold",
     )
     return figure
 
@@ -462,7 +455,7 @@ def background_rule(
         found.append(f"{name} {_percent(share_on_object(made, objects))}")
     for ax in axes.ravel():
         ax.set(xticks=[], yticks=[])
-    figure.suptitle("Changed pixels that lie on the object: " + ", ".join(found), fontsize=13, fontweight="bold")
+    figure.suptitle("Changed pixels that lie on the object: " + ", ".join(found))
     return figure
 
 
@@ -501,7 +494,6 @@ def anomaly_gallery(anomalies: Sequence[Anomaly], scores: np.ndarray, threshold:
     hidden = int((scores < threshold).sum())
     figure.suptitle(
         f"{hidden} of {len(scores)} would raise no alarm, even with a student that restores perfectly",
-        fontsize=13, fontweight="bold",
     )
     return figure
 
@@ -632,7 +624,6 @@ def masks_on_image(image: np.ndarray, masks: Mapping[float, Sequence[np.ndarray]
     figure.suptitle(
         f"The hidden share differs from $\\lambda$ by up to {off[0]:.1f} points at the finest scale, "
         f"{off[-1]:.1f} at the coarsest",
-        fontsize=13, fontweight="bold",
     )
     return figure
 
@@ -694,7 +685,7 @@ def restoration_pictures(image: np.ndarray, maps: Mapping[str, np.ndarray], erro
     for ax in axes:
         ax.set(xticks=[], yticks=[])
     said = ", ".join(f"{name.replace(chr(10), ' ')} {error:.2f}" for name, error in errors.items())
-    figure.suptitle(f"Error at the hidden positions: {said}", fontsize=13, fontweight="bold")
+    figure.suptitle(f"Error at the hidden positions: {said}")
     return figure
 
 

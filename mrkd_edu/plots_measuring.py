@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import ArrayLike
 from scipy import ndimage, stats
 from sklearn.metrics import roc_curve
@@ -28,9 +27,11 @@ from mrkd_edu.plots import (
     Picture,
     colour_of,
     dashes,
+    frameless,
     in_our_style,
     outline,
     overlay,
+    percent_axes,
     shared_scale,
     verdict_threshold,
 )
@@ -465,7 +466,7 @@ def roc_by_threshold(evaluation: Evaluation, thresholds: Sequence[float]) -> Pic
         right.plot(*at, "o", color="black", markersize=9, clip_on=False, zorder=5)
         right.annotate(letter, at, (8, -16), textcoords="offset points", weight="bold")
     right.text(0.55, 0.3, f"area {area:.3f}", ha="center", fontsize=13)
-    _percent(right, "normal images called defective (false-positive rate)", "defective images found")
+    percent_axes(right, "normal images called defective (false-positive rate)", "defective images found")
     right.set(xlim=(-0.02, 1), ylim=(0, 1.03))
     left.set_title("Each threshold cuts both rows ...")
     right.set_title("... and is one point of the curve")
@@ -502,8 +503,8 @@ def pixel_sweep(evaluation: Evaluation) -> Picture:
     half = int(np.argmin(abs(found - 0.5)))
     left.plot(false[half], found[half], "o", color="black", markersize=9)
     right.plot(found[half], precision[half], "o", color="black", markersize=9)
-    _percent(left, "normal pixels called defective", "defect pixels found")
-    _percent(right, "defect pixels found", "called defective and right (precision)")
+    percent_axes(left, "normal pixels called defective", "defect pixels found")
+    percent_axes(right, "defect pixels found", "called defective and right (precision)")
     right.set_ylim(0, 1.03)
     left.set_title(f"Half found: {100 * false[half]:.1f} % of the normal pixels")
     right.set_title(f"... but of 100 pixels called, {100 * (1 - precision[half]):.0f} are normal")
@@ -547,7 +548,7 @@ def pro_by_hand(maps: Array, masks: Array, limit: float = 0.3) -> Picture:
     right.fill_between(inside, height, color=HONEST_COLOUR, alpha=0.2, linewidth=0)
     right.axvline(limit, color="black", linewidth=1.5, linestyle="--")
     right.text(limit + 0.015, 0.06, f"limit {limit:g}")
-    _percent(right, "normal pixels called defective", "share of a region found")
+    percent_axes(right, "normal pixels called defective", "share of a region found")
     right.set(xlim=(-0.01, 1), ylim=(0, 1.03))
     right.legend(loc="lower right")
     area = aupro(maps, masks, limit)
@@ -622,7 +623,7 @@ def promised_false_alarms(promised: Sequence[float], false_alarms: Sequence[int]
     label = f"seen, {100 * LEVEL:.0f} % interval"
     ax.errorbar(promised, seen, yerr=bars, fmt="o", color=HONEST_COLOUR, capsize=4, linewidth=1.8, label=label)
     top = 1.05 * float(max(ends.max(), *promised))
-    _percent(ax, "false alarms promised", f"false alarms seen on {images} good images")
+    percent_axes(ax, "false alarms promised", f"false alarms seen on {images} good images")
     ax.set(xlim=(0, 1.1 * max(promised)), ylim=(-0.02, top))
     ax.legend(loc="upper left")
     ax.set_title(f"{inside} of {len(promised)} promises lie in what {images} images can tell")
@@ -699,12 +700,11 @@ def two_scales(data: AnomalyFolder, evaluation: Evaluation, indices: Sequence[in
         row[1].set_xlabel("hottest pixel: 1, always", fontsize=12)
         row[2].set_xlabel(f"hottest pixel: {multiple:.2f} {TIMES} threshold", fontsize=12)
     for ax in axes.ravel():
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
+        frameless(ax)
     for ax, title in zip(axes[0], ("image", "scale of its own", "one fixed scale"), strict=True):
         ax.set_title(title)
     finding = f"Good images: {hot[0]:.0f} % of the pixels look hot on scales of their own, {hot[1]:.1f} % on one scale"
-    figure.suptitle(finding, fontsize=13, weight="bold", x=0.01, ha="left")
+    figure.suptitle(finding, x=0.01, ha="left")
     return figure
 
 
@@ -845,10 +845,3 @@ def _interval(values: Array) -> tuple[float, float]:
 def _rounded(number: int) -> str:
     """Two digits are what the rule of thumb is worth."""
     return f"{float(f'{number:.2g}'):g}"
-
-
-def _percent(ax: Axes, x: str, y: str) -> None:
-    """Both axes are shares."""
-    ax.set(xlabel=x, ylabel=y)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))

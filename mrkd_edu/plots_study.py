@@ -15,14 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mrkd_edu.benchmark import Row
-from mrkd_edu.data.published import published
-from mrkd_edu.plots import VARIANT_COLOURS, Picture, colour_of, in_our_style
+from mrkd_edu.data.published import PAPERS_SIZE, PAPERS_TEACHER, published
+from mrkd_edu.plots import MINUS, VARIANT_COLOURS, Picture, colour_of, in_our_style
 
 MEASURE_NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO", "leakage": "leakage"}
 LESS_IS_BETTER = ("leakage",)
-PAPERS_TEACHER, PAPERS_SIZE = "wide_resnet50_2", 256  # pixels
 PAPERS_FEWEST_STEPS = 600  # 200 epochs of toothbrush, the smallest category of MVTec AD
-MINUS = "\N{MINUS SIGN}"
 HERE_GROUND = "#FFF6DD"  # behind everything that was measured here, where the paper stands beside it
 SEED_MARKERS = ("o", "s", "^", "D", "v", "P")
 PanelValues = Mapping[str, Mapping[str, Sequence[float]]]
@@ -78,7 +76,7 @@ def ablation(found: PanelValues) -> Picture:
         ax.set_xlim(-0.5, len(names) - 0.5)
         ax.set_ylabel(f"{_name(measure)} ({_direction(measure)} is better)")
         ax.grid(axis="x", visible=False)
-        ax.set_title(_wrapped(f"{_name(measure)}: {_ranking(measure, dict(zip(names, values, strict=True)))}", 40))
+        ax.set_title(textwrap.fill(f"{_name(measure)}: {_ranking(measure, dict(zip(names, values, strict=True)))}", 40))
     seeds = [
         axes[0].scatter([], [], marker=SEED_MARKERS[s % len(SEED_MARKERS)], color="#555555", label=f"seed {s}")
         for s in range(values.shape[1])
@@ -122,7 +120,7 @@ def effects(found: PanelValues) -> Picture:
         ax.grid(axis="y", visible=False)
         named = [f"{name} ({_signed(v)})" for name, v in by_effect.items() if beyond_spread(v)]
         said = f"beyond the spread of seeds: {', '.join(named)}" if named else "nothing beyond the spread of seeds"
-        ax.set_title(_wrapped(f"{_name(measure)}: {said}", 38))
+        ax.set_title(textwrap.fill(f"{_name(measure)}: {said}", 38))
     full, hollow = (
         axes[0].scatter([], [], s=60, c=face, edgecolor="#0072B2", linewidth=1.6) for face in ("#0072B2", "white")
     )
@@ -261,10 +259,8 @@ def beside_paper(rows: Sequence[Row], measure: str = "image_auroc") -> Picture:
             off = [_signed([float(np.mean(values)) - table[category][v]]) for v, values in by_variant.items()]
             right.text(1.02, place, ", ".join(off), **margin)
     differs = differs_from_paper(rows)
-    right.set_title(
-        _wrapped(f"HERE ({differs}): no reproduction" if differs else "HERE: the paper's data, teacher and size", 40)
-        + "\n" + _wrapped(_here(mine), 40)
-    )
+    setting = f"HERE ({differs}): no reproduction" if differs else "HERE: the paper's data, teacher and size"
+    right.set_title("\n".join(textwrap.fill(line, 40) for line in (setting, _here(mine))))
     marks = [left.scatter([], [], s=80, color=colour_of(v), label=v) for v in ("rd", "mrkd")]
     figure.legend(marks, ["rd (RD4AD)", "mrkd"], loc="outside lower center", ncols=2)
     return figure
@@ -308,10 +304,6 @@ def _name(measure: str) -> str:
 
 def _direction(measure: str) -> str:
     return "less" if measure in LESS_IS_BETTER else "more"
-
-
-def _wrapped(text: str, width: int) -> str:
-    return textwrap.fill(text, width)
 
 
 def _signed(differences: Sequence[float]) -> str:

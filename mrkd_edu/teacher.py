@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torchvision
@@ -63,8 +63,7 @@ def _resnet(
     name: str, block: Literal["basic", "bottleneck", "wide"], blocks: tuple[int, int, int], oce_blocks: int
 ) -> Backbone:
     def build(pretrained: bool) -> list[nn.Module]:
-        # IMAGENET1K_V1 are the weights of RD4AD's and the paper's teacher.
-        weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"] if pretrained else None
+        weights = _weights(name) if pretrained else None
         try:
             with redirect_stdout(sys.stderr):  # torch.hub announces a download; stdout is for results
                 net = torchvision.models.get_model(name, weights=weights)
@@ -77,9 +76,24 @@ def _resnet(
     return Backbone(build, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), block, blocks, oce_blocks)
 
 
+def _weights(name: str) -> Any:
+    """Torchvision's entry for IMAGENET1K_V1, the weights of RD4AD's and the paper's teacher."""
+    return torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+
+
+def _kept_as(url: str) -> Path:
+    """Where torch.hub keeps what it has downloaded."""
+    return Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
+
+
+def weights_are_here(name: str) -> bool:
+    """Whether a torchvision backbone's weights were downloaded already."""
+    return _kept_as(_weights(name).url).exists()
+
+
 def _why_no_weights(name: str, url: str, error: Exception) -> str:
     """What is wrong with torchvision's weights, and the cure."""
-    file = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)  # where torch.hub keeps them
+    file = _kept_as(url)
     reason = str(error).partition("\n")[0]  # torch's go on for pages
     offline = f"backbone={OFFLINE_TEACHER!r} (--backbone {OFFLINE_TEACHER})"
     if file.exists() and not isinstance(error, OSError):

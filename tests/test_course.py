@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mrkd_edu.course import lesson_plan, teacher_at_hand
+from mrkd_edu import course
+from mrkd_edu.course import lesson_plan, lesson_rows, teacher_at_hand
+from mrkd_edu.data import AnomalyFolder
+from mrkd_edu.data.factory import make_toy
 from mrkd_edu.nsa import DEFAULT
 from mrkd_edu.recipe import RECIPES
 
@@ -27,3 +30,15 @@ def test_the_paper_s_teacher_is_taken_only_where_it_is_there(tmp_path: Path, mon
     assert teacher_at_hand() == "wide_resnet50_2"
     monkeypatch.setenv("MRKD_EDU_TEACHER", teacher_at_hand())
     assert lesson_plan().backbone == "wide_resnet50_2"
+
+
+def test_lessons_share_their_rows_unless_the_recipe_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = AnomalyFolder(make_toy(tmp_path / "toy", train=12, test_good=2, test_defective=5, size=64))
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(course, "SIZE", 64)
+    monkeypatch.setattr(course, "STEPS", 2)
+    first = lesson_rows(data, ["rd"], seeds=[0])
+    assert lesson_rows(data, ["rd"], seeds=[0]) == first  # its time per image would differ, had it been measured again
+    [other] = lesson_rows(data, ["rd"], seeds=[0], loss="per_pixel")
+    assert other["ms_per_image"] != first[0]["ms_per_image"]
+    assert lesson_rows(data, ["rd"], seeds=[0]) == first, "the other recipe's row has taken its place"
