@@ -32,6 +32,7 @@ class Explorer(ipywidgets.VBox):
         controls: name of a parameter of `render` to the widget that sets it. Every one has a description and a tooltip.
         render: state to picture; pure, so that tests and static figures use it too.
         picture: where the picture goes: a widget with a trait `value` of PNG bytes.
+        after: called when a picture, or an error, is on its way to the browser.
 
     Attributes:
         view: the last `View`, or None before the first.
@@ -56,14 +57,17 @@ class Explorer(ipywidgets.VBox):
         render: Callable[..., View],
         *,
         picture: ipywidgets.DOMWidget | None = None,
+        after: Callable[[], None] = lambda: None,
     ):
         for key, control in controls.items():
             if not control.description or not control.tooltip:
                 raise ValueError(f"control {key!r} of explorer {name!r} needs a description and a tooltip")
-            control.style.description_width = "9.5em"
-            control.layout.width = "24em"
+            if hasattr(control, "style"):  # a canvas has none and takes what room it needs
+                control.style.description_width = "9.5em"
+                control.layout.width = "24em"
         self.name, self.controls, self.render = name, dict(controls), render
         self.view: View | None = None
+        self._after = after
         self._defaults = self.state
         self._quiet = False
         self._latest: Latest[dict[str, Any]] = Latest(self._draw)
@@ -78,7 +82,7 @@ class Explorer(ipywidgets.VBox):
         self.busy = ipywidgets.HTML('<span role="status">computing …</span>')
         self.busy.add_class("mrkd-busy")
         self.busy.layout.visibility = "hidden"
-        self.reset_button = ipywidgets.Button(description="Reset", icon="undo", tooltip="All controls to where they began")
+        self.reset_button = ipywidgets.Button(description="Reset", icon="undo", tooltip="All controls as they began")
         self.reset_button.on_click(lambda _: self.reset())
         bar = ipywidgets.HBox([self.reset_button, self.busy])
         column = ipywidgets.VBox([*self.controls.values(), bar])
@@ -148,6 +152,7 @@ class Explorer(ipywidgets.VBox):
         finally:
             busy.cancel()
             self._hide_busy()
+            self._after()
 
     def _show_busy(self, turn: int) -> None:
         with self._lock:
