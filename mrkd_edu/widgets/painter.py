@@ -17,9 +17,10 @@ import traitlets
 
 from mrkd_edu.data.images import read_image
 from mrkd_edu.model import Detector
-from mrkd_edu.plots import HEAT, TIMES, colour_of, overlay, shared_scale
+from mrkd_edu.plots import colour_of
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.panels import View, below, beside, panel, png, write
+from mrkd_edu.widgets.judgement import judged, rgb, threshold_of
+from mrkd_edu.widgets.panels import View, beside, png
 
 HERE = Path(__file__).parent
 
@@ -76,36 +77,14 @@ def render_judgement(models: Mapping[str, Detector], image: np.ndarray) -> View:
     parts, said, values = [], [], {}
     for name, model in models.items():
         anomaly_map = model.anomaly_maps(pixels)[0].cpu().numpy()  # (S, S)
-        threshold = model.settings.threshold
-        if not threshold:
-            raise ValueError(f"{name} has no threshold yet: take a model that `run` trained")
+        threshold = threshold_of(name, model)
         multiple = float(anomaly_map.max()) / threshold
         verdict = "DEFECT" if multiple > 1 else "normal"
-        shown = panel(
-            overlay(image, anomaly_map, shared_scale(threshold)),
-            f"{name}: {verdict}",
-            size=320,
-            colour=rgb(colour_of(model.settings.variant)),
-        )
-        parts.append(below([shown, score_bar(multiple, 320)], gap=6))
+        colour = rgb(colour_of(model.settings.variant))
+        parts.append(judged(image, anomaly_map, threshold, f"{name}: {verdict}", colour=colour))
         said.append(f"{name}: {multiple:.2f} times its threshold, {verdict.lower()}")
         values[name] = multiple
     return View(beside(parts), "; ".join(said) + ".", values)
-
-
-def score_bar(multiple: float, width: int) -> np.ndarray:
-    """A score as a bar from 0 to 2 thresholds, with the threshold marked: uint8 (h, width, 3)."""
-    bar = np.full((18, width, 3), 235, np.uint8)
-    filled = int(np.clip(multiple / 2, 0, 1) * width)
-    bar[:, :filled] = np.rint(255 * np.array(HEAT(min(1.0, multiple / 2))[:3]))
-    bar[:, width // 2 - 1 : width // 2 + 2] = 0  # the threshold
-    return below([bar, write(width, f"score {multiple:.2f} {TIMES} threshold (line)")], gap=2)
-
-
-def rgb(colour: str) -> tuple[int, int, int]:
-    """`"#D55E00"` to three numbers."""
-    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
-    return red, green, blue
 
 
 def paint_defects(models: Mapping[str, Detector], images: Sequence[Any]) -> Explorer:
