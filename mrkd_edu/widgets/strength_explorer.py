@@ -18,13 +18,12 @@ from torch import Tensor
 
 from mrkd_edu.data.factory import CATEGORIES, Pair, render_pair
 from mrkd_edu.data.factory.pairs import find_category
-from mrkd_edu.distance import anomaly_map
 from mrkd_edu.leakage import FeaturePair, leakage_sums
 from mrkd_edu.model import MRKD
 from mrkd_edu.plots import SPACE, TIMES, colour_of, outline, scale_colours
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.explorer import Explorer, explain
-from mrkd_edu.widgets.judgement import judged, rgb, threshold_of
+from mrkd_edu.widgets.judgement import judged, maps_of, rgb, threshold_of
 from mrkd_edu.widgets.latest import Latest
 from mrkd_edu.widgets.panels import GAP, View, below, beside, panel, write
 
@@ -89,20 +88,11 @@ class Growth:
             if name not in self._normal:
                 self._normal[name] = model.features(_batch(pair.normal))
             features = model.features(defective)
-            maps[name] = map_of(model, features)
+            maps[name] = maps_of(model, features)[0]
             scores[name] = float(maps[name].max()) / threshold_of(name, model)
             copied, there = leakage_sums(self._normal[name], features, mask)  # (K,) each
             leakage[name] = float((copied / there).mean()) if bool((there > 0).all()) else float("nan")
         return Look(pair, maps, scores, leakage)
-
-
-def map_of(model: MRKD, features: FeaturePair) -> np.ndarray:
-    """The anomaly map of one image (S, S) from features that are there already; `model.anomaly_maps` without them."""
-    size, teacher, student = model.settings.size, *features
-    maps = anomaly_map(
-        teacher, student, (size, size), weights=model.settings.weights, floor=model.floor, sigma=size / 64
-    )
-    return maps[0].cpu().numpy()
 
 
 def render_overgeneralisation(
