@@ -98,8 +98,8 @@ def test_a_curve_goes_through_its_points() -> None:
     red = (255, 0, 0)
     picture = chart("", Axis(0, 1), Axis(0, 1), [Curve([0, 0.5, 1], [0.5, np.nan, 0.5], red)], width=200, now=1)
     rows, columns = np.where((picture == red).all(axis=2))
-    assert set(columns) & set(range(60, 170)) == set()  # a gap on both sides of what is not a number
-    assert columns.max() > 180 and np.median(rows) == pytest.approx(48 + 8 + (200 - 8 - 48) / 2, abs=2)
+    assert set(columns) & set(range(60, 160)) == set()  # a gap on both sides of what is not a number
+    assert columns.max() > 170 and np.median(rows) == pytest.approx(24 + 8 + (200 - 8 - 48) / 2, abs=2)
 
 
 # ---- the controls ------------------------------------------------------------------------------------------
@@ -121,16 +121,16 @@ def test_a_strength_is_worked_out_once(
     explorer: OvergeneralisationExplorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("rendered twice")
+        raise AssertionError("worked out twice")
 
-    monkeypatch.setattr(strength_explorer, "render_pair", refuse)
+    monkeypatch.setattr(Growth, "_judge", refuse)
     for strength in FEW:
         explorer.controls["strength"].value = strength
         assert explorer.wait()
     assert explorer.problem.value == ""
     explorer.controls["seed"].value = 7
     assert explorer.wait()
-    assert "rendered twice" in explorer.problem.value
+    assert "worked out twice" in explorer.problem.value
 
 
 def test_filling_stops_for_another_product(explorer: OvergeneralisationExplorer) -> None:
@@ -173,4 +173,4 @@ def test_bad_input_is_refused(models: dict[str, MRKD]) -> None:
     with pytest.raises(ValueError, match="rd was trained on metal, not on surface"):
         explore_overgeneralisation({"rd": other}, "surface")
     with pytest.raises(ValueError, match="no defect 'rust'"):
-        Growth(models, "surface", "rust").look(0.5)
+        Growth(models, "surface", "rust")

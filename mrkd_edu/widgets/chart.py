@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from mrkd_edu.widgets.panels import GAP, INK, LINE, below, beside, font, write
 
 GRID, SMALL = (228, 228, 228), 14  # colour of the grid; height of the letters at the axes, pixels
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 8, 2 * LINE  # pixels around the field of the curves
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 8, 2 * LINE  # pixels around the field of the curves
 LADDER = (0.2, 0.5, 1.0, 2.0, 5.0)  # upper ends of an axis of shares
 Colour = tuple[int, int, int]
 
@@ -89,7 +89,7 @@ def chart(
     now: float | None = None,
     line: float | None = None,
 ) -> np.ndarray:
-    """Curves in a field with axes, under a title and a legend: uint8 (h, width, 3).
+    """Curves in a field with axes, under a title, with a legend of their names: uint8 (h, width, 3).
 
     Curves differ in the shape of their dots as well as in colour.
 
@@ -103,7 +103,7 @@ def chart(
 
     Example:
         >>> chart("score", Axis(0, 1), Axis(0, 2), [Curve([0, 1], [0.5, 1.5], (0, 0, 0))], width=300).shape
-        (248, 300, 3)
+        (224, 300, 3)
     """
     field = _axes(width, height, x, y).copy()
     if line is not None:
@@ -117,8 +117,8 @@ def chart(
         _draw(field, x, y, curve, i, now)
     named = [write(9 * len(c.name) + 30, f"{'●■▲'[i % 3]} {c.name}", bold=True, colour=c.colour)
              for i, c in enumerate(curves) if c.name]
-    legend = beside([write(LEFT, ""), *named], gap=0) if named else write(width, "")
-    return below([write(width, title, bold=True), legend, field], gap=0)[:, :width]
+    legend = [beside([write(LEFT, ""), *named], gap=0)] if named else []
+    return below([write(width, title, bold=True), *legend, field], gap=0)[:, :width]
 
 
 def _draw(field: np.ndarray, x: Axis, y: Axis, curve: Curve, number: int, now: float | None) -> None:

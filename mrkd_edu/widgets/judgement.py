@@ -7,7 +7,7 @@ import numpy as np
 from mrkd_edu.distance import anomaly_map
 from mrkd_edu.leakage import FeaturePair
 from mrkd_edu.model import MRKD, Detector
-from mrkd_edu.plots import HEAT, THRESHOLDS_SHOWN, TIMES, overlay, shared_scale
+from mrkd_edu.plots import HEAT, THRESHOLDS_SHOWN, TIMES, outline, overlay, shared_scale
 from mrkd_edu.widgets.panels import INK, below, panel, write
 
 
@@ -20,6 +20,7 @@ def judged(
     size: int = 320,
     colour: tuple[int, int, int] = INK,
     unit: str = "threshold",
+    mask: np.ndarray | None = None,
 ) -> np.ndarray:
     """A map over its image, under a title, with the score below: uint8 (h, size, 3).
 
@@ -33,13 +34,17 @@ def judged(
         size: side of the picture, pixels.
         colour: of the title.
         unit: what the threshold is called.
+        mask: the true defect, bool (S, S), drawn as an outline.
 
     Example:
         >>> judged(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64)), 0.5, "rd", size=100).shape
         (174, 100, 3)
     """
-    heat = panel(overlay(image, anomaly_map, shared_scale(threshold)), title, size=size, colour=colour)
-    return below([heat, score_bar(float(anomaly_map.max()) / threshold, size, unit)], gap=6)
+    heat = overlay(image, anomaly_map, shared_scale(threshold))
+    if mask is not None and mask.any():
+        heat = outline(heat, mask)
+    score = float(anomaly_map.max()) / threshold
+    return below([panel(heat, title, size=size, colour=colour), score_bar(score, size, unit)], gap=6)
 
 
 def maps_of(model: MRKD, features: FeaturePair) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrkd_edu.data.factory import CATEGORIES, Pair, render_pair
+from mrkd_edu.data.factory import CATEGORIES, Pair, growing_pair
 from mrkd_edu.data.factory.pairs import find_category
 from mrkd_edu.leakage import FeaturePair, leakage_sums
 from mrkd_edu.model import MRKD
@@ -67,16 +67,15 @@ class Growth:
     """
 
     def __init__(self, models: Mapping[str, MRKD], category: str, kind: str, seed: int = 0):
-        self.models, self.category, self.kind, self.seed = models, category, kind, seed
-        self.size = next(iter(models.values())).settings.size
+        self.models, self.kind = models, kind
+        self._pair = growing_pair(category, kind, size=next(iter(models.values())).settings.size, seed=seed)
         self.known: dict[float, Look] = {}
         self._normal: dict[str, FeaturePair] = {}
 
     def look(self, strength: float, pause: Callable[[], None] = lambda: None) -> Look:
         """What the models say about this strength, from 0 to 1; `pause` is called between two pieces of work."""
         if strength not in self.known:
-            pair = render_pair(self.category, self.kind, strength, size=self.size, seed=self.seed)
-            self.known[strength] = self._judge(pair, pause)
+            self.known[strength] = self._judge(self._pair(strength), pause)
         return self.known[strength]
 
     @torch.no_grad()
@@ -171,7 +170,7 @@ class OvergeneralisationExplorer(Explorer):
     """
 
     def __init__(self, models: Mapping[str, MRKD], category: str, kind: str):
-        self._growing = lru_cache(maxsize=6)(lambda kind, seed: Growth(models, category, kind, seed))
+        self._growing = lru_cache(maxsize=3)(lambda kind, seed: Growth(models, category, kind, seed))
         self._filler: Latest[Growth] = Latest(self._fill)
         self._current: Growth | None = None
         self._last: tuple[str, int, float] | None = None

@@ -25,13 +25,13 @@ from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.leakage import leakage_sums
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import preset
-from mrkd_edu.plots import colour_of, outline
+from mrkd_edu.plots import TIMES, colour_of, outline
 from mrkd_edu.run import Plan, run, run_key, split
 from mrkd_edu.train import Moment
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.explorer import CSS, explain
 from mrkd_edu.widgets.judgement import judged, maps_of, rgb
-from mrkd_edu.widgets.panels import GAP, View, below, beside, framed, panel, png
+from mrkd_edu.widgets.panels import GAP, View, below, beside, framed, panel, png, write
 
 SHOWN, NORMAL, PAIRS = 3, 4, 4  # images that are shown; normal ones that set the colours; pairs for leakage
 WIDTH, LARGEST = 924, 300  # of the picture; side of a panel, pixels
@@ -92,13 +92,14 @@ def render_training(state: TrainingState) -> View:
     unit = "threshold" if state.calibrated else "highest normal"
     shown = []
     for i, (image, name, mask) in enumerate(zip(state.images, state.names, state.masks, strict=True)):
-        marked = outline(image, mask) if mask.any() else image
         if state.maps is None:
-            shown.append(panel(marked, name, size=side))
+            shown.append(panel(outline(image, mask) if mask.any() else image, name, size=side))
         else:
             values[f"score_{i + 1}"] = float(state.maps[i].max()) / state.level
-            shown.append(judged(marked, state.maps[i], state.level, name, size=side, unit=unit))
-    return View(below([_curves(state), beside(shown)]), _finding(state, values, unit), values)
+            shown.append(judged(image, state.maps[i], state.level, name, size=side, unit=unit, mask=mask))
+    what = "the threshold" if state.calibrated else "the highest score of normal images that are held out"
+    scale = write(WIDTH, f"Anomaly maps, one colour scale: from 0 to 2 {TIMES} {what}")
+    return View(below([_curves(state), scale, beside(shown)]), _finding(state, values, unit), values)
 
 
 def watch_training(
@@ -388,20 +389,13 @@ def _curves(state: TrainingState) -> np.ndarray:
     ticks = tuple((float(t), str(t)) for t in sorted({0, state.steps // 2, state.steps}))
     across = Axis(0, state.steps, ticks, "training step")
     step, leaks = [s for s, _ in state.leakage], [v for _, v in state.leakage]
-    now = f": {state.loss[-1]:.3f}" if done else ""
-    copied = f": {100 * leaks[-1]:.0f} %" if leaks else ""
-    losses = Curve(range(1, done + 1), state.loss, colour, dots=False)
+    loss = f"loss of {state.variant}, logarithmic" + (f": {state.loss[-1]:.3f}" if done else "")
+    copied = "leakage, mean over scales" + (f": {100 * leaks[-1]:.0f} %" if leaks else "")
+    losses, leakages = Curve(range(1, done + 1), state.loss, colour, dots=False), Curve(step, leaks, colour)
     return beside(
         [
-            chart(f"loss of {state.variant}{now}", across, loss_axis(state.loss), [losses], width=half, now=done),
-            chart(
-                f"leakage, mean over scales{copied}",
-                across,
-                leakage_axis(leaks),
-                [Curve(step, leaks, colour)],
-                width=half,
-                now=done,
-            ),
+            chart(loss, across, loss_axis(state.loss), [losses], width=half, now=done),
+            chart(copied, across, leakage_axis(leaks), [leakages], width=half, now=done),
         ]
     )
 
