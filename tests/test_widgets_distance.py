@@ -212,4 +212,7 @@ def test_the_picture_in_a_browser(chromium: str) -> None:
             page.mouse.move(page.locator("img").bounding_box()["x"] + x, 60)
         page.wait_for_function("sent.at(-1).click?.[0] > 0.85")
         page.mouse.up()
+        page.set_viewport_size({"width": 150, "height": 300})  # narrower than the picture: it shrinks
+        box = page.locator("img").bounding_box()
+        assert box["width"] < 150 and box["width"] == pytest.approx(2 * box["height"], rel=0.02)
         browser.close()

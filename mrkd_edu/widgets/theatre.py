@@ -8,6 +8,7 @@ the one that `run` gives for the same plan, and no step is chosen by what is see
 from __future__ import annotations
 
 import html
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,6 @@ from dataclasses import dataclass, field, replace
 import ipywidgets
 import numpy as np
 import torch
-from IPython import get_ipython
 from torch import Tensor
 
 from mrkd_edu.cache import cache_folder
@@ -133,7 +133,7 @@ def watch_training(
 
 def in_notebook() -> bool:
     """Whether a Jupyter kernel runs this, so that widgets can be seen."""
-    return getattr(get_ipython(), "kernel", None) is not None
+    return type(sys.stdout).__module__.startswith("ipykernel")
 
 
 @dataclass
