@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from mrkd_edu.data.factory import CATEGORIES, cached_toy, make_toy, render_normal, render_pair, write
+from mrkd_edu.data.factory import CATEGORIES, cached_toy, growing_pair, make_toy, render_normal, render_pair, write
 from mrkd_edu.data.factory import defects as shared_defects
 
 KINDS = ("chip", "dent", "foreign", "scratch", "stain")  # of the category metal
@@ -72,6 +72,14 @@ def test_strength_zero_is_the_normal_picture(category: str, kind: str) -> None:
     pair = render_pair(category, kind, 0, size=64, seed=3)
     assert np.array_equal(pair.normal, pair.defective)
     assert not pair.mask.any()
+
+
+@pytest.mark.parametrize(("category", "kind"), EVERY)
+def test_a_growing_pair_is_the_pair_of_each_strength(category: str, kind: str) -> None:
+    grown = growing_pair(category, kind, size=64, seed=5)
+    for strength in (1.0, 0.2, 0.0, 0.2):  # one leaves no trace in the next
+        expected = render_pair(category, kind, strength, size=64, seed=5)
+        assert all(np.array_equal(a, b) for a, b in zip(grown(strength), expected, strict=True))
 
 
 @pytest.mark.parametrize(("category", "kind"), EVERY)

@@ -21,7 +21,7 @@ processor, may round differently and change bytes, though not what the pictures 
 
 from __future__ import annotations
 
-from mrkd_edu.data.factory.pairs import CATEGORIES, Pair, render_normal, render_pair
+from mrkd_edu.data.factory.pairs import CATEGORIES, Pair, growing_pair, render_normal, render_pair
 from mrkd_edu.data.factory.write import cached_toy, make_toy
 
-__all__ = ["CATEGORIES", "Pair", "cached_toy", "make_toy", "render_normal", "render_pair"]
+__all__ = ["CATEGORIES", "Pair", "cached_toy", "growing_pair", "make_toy", "render_normal", "render_pair"]

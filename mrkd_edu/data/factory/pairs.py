@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 from zlib import crc32
 
@@ -83,6 +84,26 @@ def render_pair(category: str, kind: str, strength: float, *, size: int = 256, s
     return pair_image(category, kind, strength, (seed, FREE, 0), size)
 
 
+def growing_pair(category: str, kind: str, *, size: int = 256, seed: int = 0) -> Callable[[float], Pair]:
+    """`render_pair` for many strengths of one defect: what they share is built once, which halves the time of each.
+
+    Args:
+        category, kind, size, seed: as for `render_pair`.
+
+    Returns:
+        A function from the strength to the pair. It keeps the scene, about 40 MB at 256 pixels.
+
+    Raises:
+        ValueError: as for `render_pair`.
+
+    Example:
+        >>> pair = growing_pair("metal", "stain", size=64)
+        >>> bool((pair(0.3).defective == render_pair("metal", "stain", 0.3, size=64).defective).all())
+        True
+    """
+    return _growing(category, kind, (seed, FREE, 0), size)
+
+
 def normal_image(category: str, key: tuple[int, int, int], size: int) -> Array:
     """The normal picture number key[2] of stream key[1] under seed key[0], uint8 (size, size, 3)."""
     product = find_category(category)
@@ -92,24 +113,7 @@ def normal_image(category: str, key: tuple[int, int, int], size: int) -> Array:
 
 def pair_image(category: str, kind: str, strength: float, key: tuple[int, int, int], size: int) -> Pair:
     """The pair number key[2] of stream key[1] under seed key[0]."""
-    product = find_category(category)
-    if kind not in product.defects:
-        raise ValueError(f"{category} has no defect {kind!r}; choose one of {', '.join(product.defects)}.")
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength must lie between 0 and 1, not {strength}.")
-    scene_rng, camera_rng, defect_rng = _generators(category, key, size)
-    scene = product.build(scene_rng, 2 * size)
-    camera = Camera.draw(camera_rng, size)
-    normal = develop(picture(scene), camera)
-    if strength == 0:
-        return Pair(normal, normal.copy(), np.zeros((size, size), bool))
-    broken, region = product.defects[kind](scene, strength, defect_rng)
-    defective = develop(picture(broken), camera)
-    # A pixel belongs to the mask when any of its 2 x 2 fine pixels belongs to the defect.
-    mask = np.asarray(region.reshape(size, 2, size, 2).any(axis=(1, 3)))  # (size, size)
-    if np.array_equal(normal, defective):  # too weak for 8 bits: then there is nothing to find
-        mask = np.zeros_like(mask)
-    return Pair(normal, defective, mask)
+    return _growing(category, kind, key, size)(strength)
 
 
 def find_category(name: str) -> Category:
@@ -132,3 +136,30 @@ def _generators(category: str, key: tuple[int, int, int], size: int) -> list[np.
     check_numbers(size, key[0])
     streams = np.random.SeedSequence([crc32(category.encode()), *key]).spawn(3)
     return [np.random.default_rng(stream) for stream in streams]
+
+
+def _growing(category: str, kind: str, key: tuple[int, int, int], size: int) -> Callable[[float], Pair]:
+    """Strength to pair, for the pair of `pair_image`."""
+    product = find_category(category)
+    if kind not in product.defects:
+        raise ValueError(f"{category} has no defect {kind!r}; choose one of {', '.join(product.defects)}.")
+    scene_rng, camera_rng, _ = _generators(category, key, size)
+    scene = product.build(scene_rng, 2 * size)
+    camera = Camera.draw(camera_rng, size)
+    normal = develop(picture(scene), camera)
+
+    def pair(strength: float) -> Pair:
+        if not 0 <= strength <= 1:
+            raise ValueError(f"strength must lie between 0 and 1, not {strength}.")
+        if strength == 0:
+            return Pair(normal, normal.copy(), np.zeros((size, size), bool))
+        defect_rng = _generators(category, key, size)[2]  # the same numbers for every strength
+        broken, region = product.defects[kind](scene, strength, defect_rng)
+        defective = develop(picture(broken), camera)
+        # A pixel belongs to the mask when any of its 2 x 2 fine pixels belongs to the defect.
+        mask = np.asarray(region.reshape(size, 2, size, 2).any(axis=(1, 3)))  # (size, size)
+        if np.array_equal(normal, defective):  # too weak for 8 bits: then there is nothing to find
+            mask = np.zeros_like(mask)
+        return Pair(normal, defective, mask)
+
+    return pair

@@ -1,0 +1,1 @@
+"""Explorers: move masking, distance and overgeneralisation with your own hand. Each is one call in a notebook."""

@@ -1,0 +1,180 @@
+"""Charts that are put together fast: axes, curves and moving points as arrays, in a few milliseconds.
+
+A matplotlib figure takes a tenth of a second, too long for a picture that follows a hand or a training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from mrkd_edu.widgets.panels import GAP, INK, LINE, below, beside, font, write
+
+GRID, SMALL = (228, 228, 228), 14  # colour of the grid; height of the letters at the axes, pixels
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 8, 2 * LINE  # pixels around the field of the curves
+LADDER = (0.2, 0.5, 1.0, 2.0, 5.0)  # upper ends of an axis of shares
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One direction of a chart.
+
+    Attributes:
+        low, high: its ends.
+        ticks: values with what is written there.
+        label: what is counted.
+        log: whether equal factors, instead of equal differences, are equally far apart.
+
+    Example:
+        >>> Axis(1, 100, log=True).share(10), Axis(0, 10).share(1)
+        (0.5, 0.1)
+    """
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...] = ()
+    label: str = ""
+    log: bool = False
+
+    def share(self, value: float) -> float:
+        """How far along the axis a value lies, 0 to 1; what is beyond an end lies at the end."""
+        low, high, value = (np.log(max(v, 1e-12)) if self.log else v for v in (self.low, self.high, value))
+        return float(np.clip((value - low) / (high - low), 0, 1))
+
+
+def leakage_axis(values: Sequence[float]) -> Axis:
+    """An axis for leakage in percent: small ones are shown large, in few fixed steps so that it seldom jumps.
+
+    Example:
+        >>> leakage_axis([0.02, 0.3]).high, leakage_axis([]).high
+        (0.5, 0.2)
+    """
+    top = next((step for step in LADDER if step >= max(values, default=0)), LADDER[-1])
+    return Axis(-top / 5, top, tuple((t, f"{100 * t:.0f} %") for t in (0.0, top / 2, top)))
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line through points; what is not a number is a gap.
+
+    Attributes:
+        x, y: the points.
+        colour: of the line.
+        name: in the legend; "" for none.
+        dots: whether every point is marked.
+    """
+
+    x: Sequence[float]
+    y: Sequence[float]
+    colour: Colour
+    name: str = ""
+    dots: bool = True
+
+
+def chart(
+    title: str,
+    x: Axis,
+    y: Axis,
+    curves: Sequence[Curve],
+    *,
+    width: int,
+    height: int = 200,
+    now: float | None = None,
+    line: float | None = None,
+) -> np.ndarray:
+    """Curves in a field with axes, under a title, with a legend of their names: uint8 (h, width, 3).
+
+    Curves differ in the shape of their dots as well as in colour.
+
+    Args:
+        title: what is seen, or what goes up the vertical axis.
+        x, y: the axes.
+        curves: drawn in this order.
+        width, height: of the picture, and of the field with its axes, pixels.
+        now: where on the horizontal axis one is: a vertical line, and a large dot on every curve with a point there.
+        line: a value of the vertical axis that is marked by a dashed line.
+
+    Example:
+        >>> chart("score", Axis(0, 1), Axis(0, 2), [Curve([0, 1], [0.5, 1.5], (0, 0, 0))], width=300).shape
+        (224, 300, 3)
+    """
+    field = _axes(width, height, x, y).copy()
+    if line is not None:
+        level = _place(field, x, y, x.low, line)[1]
+        for start in range(LEFT, width - RIGHT, 12):
+            cv2.line(field, (start, level), (start + 6, level), INK, 2)
+    if now is not None:
+        column = _place(field, x, y, now, y.low)[0]
+        cv2.line(field, (column, TOP), (column, height - BOTTOM), (150, 150, 150), 1)
+    for i, curve in enumerate(curves):
+        _draw(field, x, y, curve, i, now)
+    named = [write(9 * len(c.name) + 30, f"{'●■▲'[i % 3]} {c.name}", bold=True, colour=c.colour)
+             for i, c in enumerate(curves) if c.name]
+    legend = [beside([write(LEFT, ""), *named], gap=0)] if named else []
+    return below([write(width, title, bold=True), *legend, field], gap=0)[:, :width]
+
+
+def _draw(field: np.ndarray, x: Axis, y: Axis, curve: Curve, number: int, now: float | None) -> None:
+    """One curve onto the field, and its large dot where one is now."""
+    points = [
+        (a, None if np.isnan(b) else _place(field, x, y, a, b)) for a, b in zip(curve.x, curve.y, strict=True)
+    ]
+    for (_, start), (_, end) in pairwise(points):
+        if start and end:
+            cv2.line(field, start, end, curve.colour, 2, cv2.LINE_AA)
+    for value, place in points:
+        if place and value == now:
+            _dot(field, place, 9, (255, 255, 255), number)
+            _dot(field, place, 7, curve.colour, number)
+        elif place and curve.dots:
+            _dot(field, place, 3, curve.colour, number)
+
+
+def _dot(field: np.ndarray, place: tuple[int, int], radius: int, colour: Colour, number: int) -> None:
+    """A disc, a square or a triangle."""
+    column, row = place
+    if number % 3 == 0:
+        cv2.circle(field, place, radius, colour, -1, cv2.LINE_AA)
+    elif number % 3 == 1:
+        cv2.rectangle(field, (column - radius, row - radius), (column + radius, row + radius), colour, -1)
+    else:
+        corners = [(column - radius, row + radius), (column + radius, row + radius), (column, row - radius)]
+        cv2.fillPoly(field, [np.array(corners, np.int32)], colour, cv2.LINE_AA)
+
+
+def _place(field: np.ndarray, x: Axis, y: Axis, a: float, b: float) -> tuple[int, int]:
+    """Column and row of a point."""
+    height, width = field.shape[:2]
+    return (
+        round(LEFT + x.share(a) * (width - LEFT - RIGHT)),
+        round(height - BOTTOM - y.share(b) * (height - TOP - BOTTOM)),
+    )
+
+
+@lru_cache(maxsize=64)
+def _axes(width: int, height: int, x: Axis, y: Axis) -> np.ndarray:
+    """The empty field: grid, ticks and labels, uint8 (height, width, 3)."""
+    canvas = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(canvas)
+    field = np.asarray(canvas)
+    letters = font(False, SMALL)
+    bottom = height - BOTTOM
+    for value, text in y.ticks:
+        _, row = _place(field, x, y, x.low, value)
+        pen.line([(LEFT, row), (width - RIGHT, row)], GRID)
+        pen.text((LEFT - 6, row), text, fill=INK, font=letters, anchor="rm")
+    for value, text in x.ticks:
+        column, _ = _place(field, x, y, value, y.low)
+        pen.line([(column, TOP), (column, bottom)], GRID)
+        pen.line([(column, bottom), (column, bottom + 4)], INK)
+        pen.text((column, bottom + 6), text, fill=INK, font=letters, anchor="ma")
+    pen.line([(LEFT, TOP), (LEFT, bottom), (width - RIGHT, bottom)], INK)
+    pen.text(((LEFT + width - RIGHT) // 2, height - GAP), x.label, fill=INK, font=letters, anchor="mm")
+    return np.array(canvas)

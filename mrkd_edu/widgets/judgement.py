@@ -1,0 +1,82 @@
+"""How a model's judgement of an image is shown in every explorer: its map as heat, its score as a bar."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mrkd_edu.distance import anomaly_map
+from mrkd_edu.leakage import FeaturePair
+from mrkd_edu.model import MRKD, Detector
+from mrkd_edu.plots import HEAT, THRESHOLDS_SHOWN, TIMES, outline, overlay, shared_scale
+from mrkd_edu.widgets.panels import INK, below, panel, write
+
+
+def judged(
+    image: np.ndarray,
+    anomaly_map: np.ndarray,
+    threshold: float,
+    title: str,
+    *,
+    size: int = 320,
+    colour: tuple[int, int, int] = INK,
+    unit: str = "threshold",
+    mask: np.ndarray | None = None,
+) -> np.ndarray:
+    """A map over its image, under a title, with the score below: uint8 (h, size, 3).
+
+    The colours run from 0 to 2 thresholds, so that equal colours of two models are equal multiples of their thresholds.
+
+    Args:
+        image: uint8 (S, S, 3).
+        anomaly_map: (S, S).
+        threshold: the model's.
+        title: a line.
+        size: side of the picture, pixels.
+        colour: of the title.
+        unit: what the threshold is called.
+        mask: the true defect, bool (S, S), drawn as an outline.
+
+    Example:
+        >>> judged(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64)), 0.5, "rd", size=100).shape
+        (174, 100, 3)
+    """
+    heat = overlay(image, anomaly_map, shared_scale(threshold))
+    if mask is not None and mask.any():
+        heat = outline(heat, mask)
+    score = float(anomaly_map.max()) / threshold
+    return below([panel(heat, title, size=size, colour=colour), score_bar(score, size, unit)], gap=6)
+
+
+def maps_of(model: MRKD, features: FeaturePair) -> np.ndarray:
+    """The anomaly maps (B, S, S) that `model.anomaly_maps` gives, from features that are there already."""
+    size, (teacher, student) = model.settings.size, features
+    weights, floor = model.settings.weights, model.floor
+    maps = anomaly_map(teacher, student, (size, size), weights=weights, floor=floor, sigma=size / 64)
+    return maps.cpu().numpy()
+
+
+def score_bar(multiple: float, width: int, unit: str = "threshold") -> np.ndarray:
+    """A score as a bar from 0 to 2 thresholds, with the threshold marked: uint8 (h, width, 3)."""
+    share = float(np.clip(multiple / THRESHOLDS_SHOWN, 0, 1))
+    bar = np.full((18, width, 3), 235, np.uint8)
+    bar[:, : int(share * width)] = np.rint(255 * np.array(HEAT(share)[:3]))
+    middle = round(width / THRESHOLDS_SHOWN)
+    bar[:, middle - 1 : middle + 2] = 0  # the threshold
+    return below([bar, write(width, f"score {multiple:.2f} {TIMES} {unit} (line)")], gap=2)
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """`"#D55E00"` to three numbers."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
+
+
+def threshold_of(name: str, model: Detector) -> float:
+    """The model's threshold.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if not model.settings.threshold:
+        raise ValueError(f"{name} has no threshold yet: take a model that `run` trained")
+    return model.settings.threshold

@@ -1,0 +1,127 @@
+"""The defect painter: paint on a product, and watch what the plain and the masked student say about it.
+
+The canvas (`painter.js`) lives in the browser; this file is what Python makes of the strokes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets
+import numpy as np
+import torch
+import traitlets
+
+from mrkd_edu.data.images import read_image
+from mrkd_edu.model import Detector
+from mrkd_edu.plots import colour_of
+from mrkd_edu.widgets.explorer import Explorer
+from mrkd_edu.widgets.judgement import judged, rgb, threshold_of
+from mrkd_edu.widgets.panels import View, beside, png
+
+HERE = Path(__file__).parent
+
+
+class Painter(anywidget.AnyWidget):
+    """A canvas with tools.
+
+    Attributes:
+        base: PNG bytes of the picture without paint.
+        value: raw RGBA bytes of the painted picture, (side, side, 4); empty while nothing is painted.
+        side: of the canvas, pixels.
+        answered: counted up when a picture was dealt with; the browser then sends the next one.
+    """
+
+    _esm = HERE / "painter.js"
+    _css = HERE / "painter.css"
+    base = traitlets.Bytes().tag(sync=True)
+    value = traitlets.CBytes().tag(sync=True, echo_update=False)  # no echo: it would send every picture back
+    side = traitlets.Int(256).tag(sync=True)
+    answered = traitlets.Int(0).tag(sync=True)
+    description = traitlets.Unicode("Painter").tag(sync=True)
+    tooltip = traitlets.Unicode(
+        "Paint a defect: drag with mouse, pen or finger; with the keyboard, arrows move and the space bar paints"
+    ).tag(sync=True)
+
+
+def painted_image(base: np.ndarray, painted: bytes) -> np.ndarray:
+    """What the canvas shows: the painted picture, or the base where nothing is painted. uint8 (S, S, 3).
+
+    Raises:
+        ValueError: bytes that are no picture of that size.
+
+    Example:
+        >>> base = np.zeros((2, 2, 3), np.uint8)
+        >>> painted_image(base, bytes([9, 8, 7, 255]) * 4)[0, 0].tolist(), painted_image(base, b"").max()
+        ([9, 8, 7], np.uint8(0))
+    """
+    if not painted:
+        return base
+    side = base.shape[0]
+    if len(painted) != 4 * side * side:
+        raise ValueError(f"the painter sent {len(painted)} bytes; a picture of side {side} has {4 * side**2}")
+    return np.frombuffer(painted, np.uint8).reshape(side, side, 4)[..., :3].copy()
+
+
+def render_judgement(models: Mapping[str, Detector], image: np.ndarray) -> View:
+    """An image, the map of every model over it, and their scores.
+
+    Args:
+        models: name to calibrated model; all of one size.
+        image: uint8 (S, S, 3), of the models' size.
+    """
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, S, S)
+    parts, said, values = [], [], {}
+    for name, model in models.items():
+        anomaly_map = model.anomaly_maps(pixels)[0].cpu().numpy()  # (S, S)
+        threshold = threshold_of(name, model)
+        multiple = float(anomaly_map.max()) / threshold
+        verdict = "DEFECT" if multiple > 1 else "normal"
+        colour = rgb(colour_of(model.settings.variant))
+        parts.append(judged(image, anomaly_map, threshold, f"{name}: {verdict}", colour=colour))
+        said.append(f"{name}: {multiple:.2f} times its threshold, {verdict.lower()}")
+        values[name] = multiple
+    return View(beside(parts), "; ".join(said) + ".", values)
+
+
+def paint_defects(models: Mapping[str, Detector], images: Sequence[Any]) -> Explorer:
+    """Paint on a product image, and see what the models say while you paint.
+
+    Args:
+        models: name to calibrated model, for instance `{"rd": rd, "mrkd": mrkd}`; all of one size.
+        images: normal images, files or arrays (H, W, 3), to start from.
+
+    Raises:
+        ValueError: no model, no image, or models of different sizes.
+    """
+    sizes = {model.settings.size for model in models.values()}
+    if len(sizes) != 1 or not images:
+        raise ValueError(
+            f"paint_defects needs models of one size and an image; got sizes {sorted(sizes)} and {len(images)} images"
+        )
+    side = sizes.pop()
+    pictures = [read_image(image, side) for image in images]
+    painter = Painter(side=side, base=png(pictures[0]))
+    photo = ipywidgets.Dropdown(
+        options=[(f"picture {i + 1}", i) for i in range(len(pictures))],
+        value=0,
+        description="product",
+        tooltip="which picture to paint on",
+    )
+
+    def another(_: Any) -> None:
+        painter.value = b""
+        painter.base = png(pictures[photo.value])
+
+    photo.observe(another, "value")
+
+    def render(photo: int, painted: bytes) -> View:
+        return render_judgement(models, painted_image(pictures[photo], painted))
+
+    def answer() -> None:
+        painter.answered += 1
+
+    return Explorer("paint_defects", {"photo": photo, "painted": painter}, render, after=answer)

@@ -1,0 +1,102 @@
+"""Pictures that are put together fast: arrays side by side with a line of text above each.
+
+A matplotlib figure takes a tenth of a second; a slider wants a new picture in that time. So explorers compose
+arrays. Text is dark on white in every theme, like a photograph laid on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+GAP = 12  # pixels between panels
+TEXT = 17  # height of the letters, pixels
+LINE = 24  # height of a line of text, pixels
+INK = (34, 34, 34)
+
+
+@dataclass(frozen=True)
+class View:
+    """What an explorer shows for one state.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        says: one sentence about it, read aloud by screen readers.
+        values: the numbers behind it.
+    """
+
+    image: np.ndarray
+    says: str
+    values: dict[str, float] = field(default_factory=dict)
+
+
+@lru_cache
+def font(bold: bool = False, size: int = TEXT) -> ImageFont.FreeTypeFont:
+    """Matplotlib's own typeface, which is there on every system."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)
+
+
+def write(width: int, text: str, *, bold: bool = False, colour: tuple[int, int, int] = INK) -> np.ndarray:
+    """Lines of text on white: uint8 (lines * LINE, width, 3). A line that is too long gets smaller letters."""
+    lines = text.split("\n")
+    strip = Image.new("RGB", (width, LINE * len(lines)), "white")
+    draw = ImageDraw.Draw(strip)
+    for i, line in enumerate(lines):
+        size = TEXT
+        while size > 11 and draw.textlength(line, font(bold, size)) > width:
+            size -= 1
+        draw.text((0, i * LINE + LINE // 2), line, fill=colour, font=font(bold, size), anchor="lm")
+    return np.asarray(strip)
+
+
+def panel(image: np.ndarray, title: str, *, size: int = 256, colour: tuple[int, int, int] = INK) -> np.ndarray:
+    """A square picture under its title, uint8 (h, size, 3).
+
+    Small maps are enlarged with hard edges, so that one sees their positions.
+
+    Example:
+        >>> panel(np.zeros((8, 8, 3), np.uint8), "stride 32").shape
+        (280, 256, 3)
+    """
+    side = image.shape[0]
+    how = cv2.INTER_NEAREST if side < size / 2 else cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    square = image if image.shape[:2] == (size, size) else cv2.resize(image, (size, size), interpolation=how)
+    return np.concatenate([write(size, title, bold=True, colour=colour), square])
+
+
+def beside(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
+    """Pictures in a row, their tops in line: uint8 (max h, sum of w, 3).
+
+    Example:
+        >>> beside([np.zeros((10, 5, 3), np.uint8), np.zeros((8, 5, 3), np.uint8)], gap=2).shape
+        (10, 12, 3)
+    """
+    height = max(part.shape[0] for part in parts)
+    filled = [np.pad(p, ((0, height - len(p)), (0, 0), (0, 0)), constant_values=255) for p in parts]
+    space = np.full((height, gap, 3), 255, np.uint8)
+    return np.concatenate([piece for part in filled for piece in (part, space)][:-1], axis=1)
+
+
+def below(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
+    """Pictures under each other, their left edges in line: uint8 (sum of h, max w, 3)."""
+    return beside([part.swapaxes(0, 1) for part in parts], gap=gap).swapaxes(0, 1)
+
+
+def framed(image: np.ndarray, margin: int = GAP) -> np.ndarray:
+    """A white margin around a picture, so that it stands well on a dark page too."""
+    return np.pad(image, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
+
+
+def png(image: np.ndarray) -> bytes:
+    """uint8 (H, W, 3) to PNG bytes, quickly."""
+    done, data = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    assert done
+    return data.tobytes()

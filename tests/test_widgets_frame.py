@@ -1,0 +1,159 @@
+"""The frame of every explorer, and the painter: the last wish wins, errors are seen, states survive."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import pytest
+from ipywidgets.widgets.widget import _instances  # all widgets that the kernel keeps
+
+from mrkd_edu.model import MRKD
+from mrkd_edu.widgets import explorer as frame
+from mrkd_edu.widgets.explorer import Explorer
+from mrkd_edu.widgets.latest import Latest
+from mrkd_edu.widgets.painter import paint_defects, painted_image
+from mrkd_edu.widgets.panels import View, below, beside, panel
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frame, "_remembered", {})
+
+
+def slider() -> ipywidgets.IntSlider:
+    return ipywidgets.IntSlider(1, 0, 1000, description="number", tooltip="any number")
+
+
+def draw(number: int) -> View:
+    if number == 13:
+        raise ValueError("13 cannot be drawn; choose another number <here>")
+    return View(np.full((8, 8, 3), number % 256, np.uint8), f"number {number}", {"number": number})
+
+
+def test_what_comes_while_one_works_is_skipped_but_for_the_last() -> None:
+    seen: list[int] = []
+    go = threading.Event()
+
+    def work(wish: int) -> None:
+        go.wait(10)
+        seen.append(wish)
+
+    latest = Latest(work)
+    for wish in range(50):
+        latest.ask(wish)
+    assert not latest.wait(0.01)
+    go.set()
+    assert latest.wait(10)
+    assert seen[-1] == 49
+    assert len(seen) <= 2  # the one that was under way, and the newest
+
+
+def test_a_control_without_a_name_or_a_tooltip_is_refused() -> None:
+    with pytest.raises(ValueError, match="'number' of explorer 'x' needs a description and a tooltip"):
+        Explorer("x", {"number": ipywidgets.IntSlider(description="number")}, draw)
+
+
+def test_the_picture_follows_and_goes_back() -> None:
+    control = slider()
+    explorer = Explorer("follows", {"number": control}, draw)
+    assert explorer.wait()
+    first = explorer.picture.value
+    control.value = 200
+    assert explorer.wait()
+    assert explorer.view is not None and explorer.view.values == {"number": 200}
+    assert explorer.picture.value != first
+    assert "number 200" in explorer.says.value
+    explorer.reset_button.click()
+    assert explorer.wait()
+    assert explorer.picture.value == first
+    assert explorer.busy.layout.visibility == "hidden"
+
+
+def test_an_error_is_shown_where_one_looks_and_goes_away() -> None:
+    control = slider()
+    explorer = Explorer("errs", {"number": control}, draw)
+    control.value = 13
+    assert explorer.wait()
+    assert "choose another number &lt;here&gt;" in explorer.problem.value
+    control.value = 14
+    assert explorer.wait()
+    assert explorer.problem.value == ""
+
+
+def test_running_the_cell_again_keeps_the_state() -> None:
+    control = slider()
+    Explorer("kept", {"number": control}, draw)
+    control.value = 77
+    again = Explorer("kept", {"number": slider()}, draw)
+    assert again.state == {"number": 77}
+    narrow = ipywidgets.Dropdown(options=[1, 2], value=1, description="number", tooltip="few numbers")
+    assert Explorer("kept", {"number": narrow}, draw).state == {"number": 1}  # 77 is not on offer here
+
+
+def test_500_moves_leave_nothing_behind() -> None:
+    control = slider()
+    explorer = Explorer("moves", {"number": control}, draw)
+    before = len(_instances)
+    for number in range(500):
+        control.value = number + 20
+    assert explorer.wait()
+    assert len(_instances) == before
+    assert explorer.view is not None and explorer.view.values == {"number": 519}
+    assert threading.active_count() < 20
+
+
+def test_panels_are_put_beside_and_below() -> None:
+    small = panel(np.zeros((8, 8, 3), np.uint8), "a title", size=64)
+    assert small.shape == (88, 64, 3)
+    assert beside([small, small], gap=2).shape == (88, 130, 3)
+    assert below([small, small], gap=2).shape == (178, 64, 3)
+
+
+# --- the painter ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, Any]:
+    made = {variant: MRKD(variant=variant, size=64) for variant in ("rd", "mrkd")}  # type: ignore[arg-type]
+    for model in made.values():
+        model.settings.threshold = 1.0
+    return made
+
+
+def test_a_stroke_changes_both_judgements(models: dict[str, Any], rng: np.random.Generator) -> None:
+    photo = rng.integers(100, 120, (64, 64, 3), dtype=np.uint8)
+    paint = paint_defects(models, [photo, 255 - photo])
+    assert paint.wait()
+    assert paint.view is not None
+    clean, canvas = paint.view.values, paint.controls["painted"]
+    stroke = np.full((64, 64, 4), 255, np.uint8)
+    stroke[..., :3] = photo
+    stroke[20:40, 20:40, :3] = (255, 0, 0)
+    before = canvas.answered
+    canvas.value = stroke.tobytes()
+    assert paint.wait()
+    assert all(paint.view.values[name] != clean[name] for name in models)
+    assert canvas.answered > before, "the browser would wait for ever"
+    paint.reset()
+    assert paint.wait()
+    assert paint.view.values == pytest.approx(clean)
+
+
+def test_another_product_starts_without_paint(models: dict[str, Any], rng: np.random.Generator) -> None:
+    photo = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    paint = paint_defects(models, [photo, 255 - photo])
+    canvas = paint.controls["painted"]
+    canvas.value, base = bytes(4 * 64 * 64), canvas.base
+    paint.controls["photo"].value = 1
+    assert paint.wait()
+    assert canvas.value == b"" and canvas.base != base
+
+
+def test_the_painter_says_what_it_cannot_use(models: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="models of one size and an image"):
+        paint_defects(models, [])
+    with pytest.raises(ValueError, match="a picture of side 4 has 64"):
+        painted_image(np.zeros((4, 4, 3), np.uint8), b"12")
