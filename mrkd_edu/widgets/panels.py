@@ -72,6 +72,18 @@ def panel(image: np.ndarray, title: str, *, size: int = 256, colour: tuple[int, 
     return np.concatenate([write(size, title, bold=True, colour=colour), square])
 
 
+def bar(share: float, text: str, *, width: int = 256, colour: tuple[int, int, int] = INK) -> np.ndarray:
+    """A share from 0 to 1 as a bar under its text, uint8 (h, width, 3). What is not a number has an empty bar.
+
+    Example:
+        >>> bar(0.5, "half", width=100).shape
+        (38, 100, 3)
+    """
+    strip = np.full((14, width, 3), 225, np.uint8)
+    strip[:, : round(width * float(np.clip(np.nan_to_num(share), 0, 1)))] = colour
+    return np.concatenate([write(width, text), strip])
+
+
 def beside(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
     """Pictures in a row, their tops in line: uint8 (max h, sum of w, 3).
 
@@ -79,24 +91,33 @@ def beside(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
         >>> beside([np.zeros((10, 5, 3), np.uint8), np.zeros((8, 5, 3), np.uint8)], gap=2).shape
         (10, 12, 3)
     """
-    height = max(part.shape[0] for part in parts)
-    filled = [np.pad(p, ((0, height - len(p)), (0, 0), (0, 0)), constant_values=255) for p in parts]
-    space = np.full((height, gap, 3), 255, np.uint8)
-    return np.concatenate([piece for part in filled for piece in (part, space)][:-1], axis=1)
+    height, width = max(len(part) for part in parts), sum(part.shape[1] for part in parts)
+    page = np.full((height, width + gap * (len(parts) - 1), 3), 255, np.uint8)
+    left = 0
+    for part in parts:
+        page[: len(part), left : left + part.shape[1]] = part
+        left += part.shape[1] + gap
+    return page
 
 
 def below(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
     """Pictures under each other, their left edges in line: uint8 (sum of h, max w, 3)."""
-    return beside([part.swapaxes(0, 1) for part in parts], gap=gap).swapaxes(0, 1)
+    height, width = sum(len(part) for part in parts), max(part.shape[1] for part in parts)
+    page = np.full((height + gap * (len(parts) - 1), width, 3), 255, np.uint8)
+    top = 0
+    for part in parts:
+        page[top : top + len(part), : part.shape[1]] = part
+        top += len(part) + gap
+    return page
 
 
 def framed(image: np.ndarray, margin: int = GAP) -> np.ndarray:
     """A white margin around a picture, so that it stands well on a dark page too."""
-    return np.pad(image, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
+    return cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=(255, 255, 255))
 
 
 def png(image: np.ndarray) -> bytes:
     """uint8 (H, W, 3) to PNG bytes, quickly."""
-    done, data = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
     return data.tobytes()

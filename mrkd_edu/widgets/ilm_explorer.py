@@ -1,0 +1,333 @@
+"""The ILM explorer: make synthetic defects by hand, and see what the teacher makes of them.
+
+Image-level masking rests on one question: does the defect that is pasted change the teacher's features? This explorer
+shows the pasted picture, its mask, and the teacher's distance between the picture with and without the defect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import cv2
+import ipywidgets
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrkd_edu.data.images import ImageSource, read_image
+from mrkd_edu.distance import cosine_distance
+from mrkd_edu.hardware import autocast
+from mrkd_edu.ilm import Anomaly, add_anomaly
+from mrkd_edu.leakage import mask_at_scale
+from mrkd_edu.model import MRKD
+from mrkd_edu.nsa import DEFAULT, NSA, estimate_background, foreground
+from mrkd_edu.plots import HEAT, outline
+from mrkd_edu.teacher import Teacher
+from mrkd_edu.widgets.explorer import Explorer
+from mrkd_edu.widgets.panels import LINE, View, below, beside, panel, write
+
+STRIDES = (4, 8, 16, 32)  # of the offline teacher's scales
+BOX = (230, 159, 0)  # orange, of the patches' boxes
+ALARM = (176, 0, 32)
+ESTIMATED_FROM = 16  # images
+NONE, ESTIMATED, GIVEN = "none", "estimated", "given"
+
+See = Callable[[Tensor], list[Tensor]]  # images (B, 3, S, S) to one map a scale
+
+
+def eyes(teacher: Teacher | MRKD) -> See:
+    """What turns images into the features that are compared: a teacher's as they are, a model's standardised."""
+    if isinstance(teacher, MRKD):
+        model, see = teacher, teacher.see
+        device, precision = model.device, model.settings.precision
+    else:
+        see, device, precision = teacher, teacher.mean.device, "auto"
+
+    @torch.no_grad()
+    def look(images: Tensor) -> list[Tensor]:
+        with autocast(device, precision):
+            return see(images.to(device))
+
+    return look
+
+
+def look_at(see: See, image: np.ndarray) -> list[Tensor]:
+    """An image uint8 (S, S, 3) to the maps that `see` gives, (1, C_k, h_k, w_k) each."""
+    return see(torch.from_numpy(image).permute(2, 0, 1)[None])
+
+
+def render_ilm(
+    image: np.ndarray,
+    settings: NSA,
+    see: See,
+    *,
+    seed: int = 0,
+    source: np.ndarray | None = None,
+    normal: list[Tensor] | None = None,
+) -> View:
+    """A normal image, the same with a synthetic defect, its mask, and the teacher's distance between the two.
+
+    Args:
+        image: normal, uint8 (S, S, 3).
+        settings: of the synthetic defect.
+        see: images to features, see `eyes`.
+        seed: of sizes and places.
+        source: another normal image to cut from, for `settings.source="other"`; None cuts from the image itself.
+        normal: the features of `image` if they are known already.
+
+    Returns:
+        `values` has the mask's share of the image, `mask_share`, and the mean cosine distance inside the mask at every
+        stride, such as `distance_4`: not a number where no place for a patch was found.
+    """
+    anomaly = add_anomaly(image, settings, np.random.default_rng(seed), source)
+    before = look_at(see, image) if normal is None else normal
+    after = look_at(see, anomaly.image) if anomaly.boxes else before
+    maps = [cosine_distance(t, t_defect)[0].cpu() for t, t_defect in zip(before, after, strict=True)]  # (h_k, w_k)
+    strides = [image.shape[0] // m.shape[0] for m in maps]
+    mask = torch.from_numpy(anomaly.mask)[None]  # (1, S, S)
+    inside = [float(m[mask_at_scale(mask, (m.shape[0], m.shape[1]))[0]].mean()) for m in maps]
+    cut_from = image if source is None or settings.source == "same" else source
+    picture = below(
+        [
+            beside(_pictures(image, anomaly, settings, cut_from)),
+            beside([_distance(m.numpy(), anomaly, s, d) for m, s, d in zip(maps, strides, inside, strict=True)]),
+            _colour_scale(),
+        ]
+    )
+    values = {"mask_share": float(anomaly.mask.mean())}
+    values |= {f"distance_{stride}": distance for stride, distance in zip(strides, inside, strict=True)}
+    return View(picture, _finding(anomaly, settings, strides, inside), values)
+
+
+def explore_ilm(
+    images: Sequence[ImageSource],
+    teacher: Teacher | MRKD | None = None,
+    *,
+    settings: NSA | None = None,
+    size: int = 256,
+) -> Explorer:
+    """Change how synthetic defects are made, and see what they look like and what the teacher sees of them.
+
+    Args:
+        images: normal images, files or arrays (H, W, 3). From two on, patches can come from another image.
+        teacher: whose distance is shown. A model lends its teacher, standardising and size; None takes the offline
+            teacher with its raw features.
+        settings: where the controls begin; None takes `nsa.DEFAULT`, with the background estimated from the images.
+        size: side of the images, pixels, where no model gives it; a multiple of 32.
+
+    Raises:
+        ValueError: there is no image, or a size that the teacher's scales do not divide.
+    """
+    if len(images) == 0:
+        raise ValueError("explore_ilm needs at least one normal image; give files or arrays")
+    teacher = Teacher(strides=STRIDES) if teacher is None else teacher
+    if isinstance(teacher, MRKD):
+        size = teacher.settings.size
+    elif size < teacher.strides[-1] or size % teacher.strides[-1]:
+        raise ValueError(f"size must be a multiple of {teacher.strides[-1]} pixels, for instance 256; got {size}")
+    pictures = [read_image(image, size) for image in images]
+    estimated = estimate_background(torch.from_numpy(np.stack(pictures[:ESTIMATED_FROM])).permute(0, 3, 1, 2))
+    see = eyes(teacher)
+
+    @lru_cache(maxsize=32)
+    def features(photo: int) -> list[Tensor]:
+        return look_at(see, pictures[photo])
+
+    begin = DEFAULT if settings is None else settings
+
+    def render(
+        photo: int,
+        patches: int,
+        height: tuple[float, float],
+        width: tuple[float, float],
+        rescale: tuple[float, float],
+        blend: str,
+        source: str,
+        background: str,
+        grey: int,
+        tolerance: int,
+        seed: int,
+    ) -> View:
+        rules = {NONE: None, ESTIMATED: estimated, GIVEN: (grey, tolerance)}
+        chosen = replace(
+            begin,
+            patches=patches,
+            height=height,
+            width=width,
+            rescale=rescale,
+            blend=blend,
+            source=source,
+            background=rules[background],
+        )
+        others = [i for i in range(len(pictures)) if i != photo]
+        other = pictures[others[seed % len(others)]] if others else None
+        view = render_ilm(pictures[photo], chosen, see, seed=seed, source=other, normal=features(photo))
+        if background == ESTIMATED and estimated is None:
+            return replace(view, says=f"{view.says} No plain background was found: everything counts as object.")
+        return view
+
+    rule = ESTIMATED if settings is None else NONE if settings.background is None else GIVEN
+    return Explorer("explore_ilm", _controls(len(pictures), begin, rule), render)
+
+
+# ---- controls ----------------------------------------------------------------------------------------------
+
+
+def _controls(pictures: int, begin: NSA, rule: str) -> dict[str, ipywidgets.ValueWidget]:
+    sources = [("another image", "other"), ("the same image", "same")]
+    rules = [("none: all is object", NONE), ("estimated from the images", ESTIMATED), ("grey and tolerance", GIVEN)]
+    grey, tolerance = begin.background or (200, 60)
+    controls = {
+        "photo": ipywidgets.Dropdown(
+            options=[(f"picture {i + 1}", i) for i in range(pictures)],
+            value=0,
+            description="normal image",
+            tooltip="which normal image gets a defect",
+        ),
+        "seed": ipywidgets.IntSlider(
+            0, 0, 99, description="seed", tooltip="another seed draws other sizes and other places"
+        ),
+        "patches": ipywidgets.IntSlider(
+            begin.patches,
+            1,
+            max(8, begin.patches),
+            description="patches at most",
+            tooltip="the first patch is always tried, each further one with probability 1/2",
+        ),
+        "height": _range(begin.height, "half height", "bounds of a patch's half height, share of the image's height"),
+        "width": _range(begin.width, "half width", "bounds of a patch's half width, share of the image's width"),
+        "rescale": ipywidgets.FloatRangeSlider(
+            value=begin.rescale,
+            min=0.2,
+            max=4,
+            step=0.1,
+            readout_format=".1f",
+            description="rescale",
+            tooltip="bounds of the factor by which a patch grows or shrinks before it is put down",
+        ),
+        "blend": ipywidgets.Dropdown(
+            options=[("swap: paste it", "swap"), ("Poisson: no seam", "poisson"), ("either, by chance", "mix")],
+            value=begin.blend,
+            description="blend",
+            tooltip="paste the patch as it is, or blend it in so that no seam shows",
+        ),
+        "source": ipywidgets.Dropdown(
+            options=sources if pictures > 1 else sources[1:],
+            value=begin.source if pictures > 1 else "same",
+            description="patches from",
+            tooltip="where patches are cut from",
+        ),
+        "background": ipywidgets.Dropdown(
+            options=rules,
+            value=rule,
+            description="background",
+            tooltip="patches are cut from the object and put on the object; this rule says what is background",
+        ),
+        "grey": ipywidgets.IntSlider(
+            grey, 0, 255, description="background grey", tooltip="grey level of the background, 0 black, 255 white"
+        ),
+        "tolerance": ipywidgets.IntSlider(
+            tolerance, 0, 255, description="tolerance", tooltip="how far from that grey level is still background"
+        ),
+    }
+
+    def follow(_: object = None) -> None:
+        controls["grey"].disabled = controls["tolerance"].disabled = controls["background"].value != GIVEN
+
+    controls["background"].observe(follow, "value")
+    follow()
+    return controls
+
+
+def _range(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
+    return ipywidgets.FloatRangeSlider(
+        value=value, min=0.01, max=0.5, step=0.01, readout_format=".0%", description=description, tooltip=tooltip
+    )
+
+
+# ---- the picture -------------------------------------------------------------------------------------------
+
+
+def _pictures(image: np.ndarray, anomaly: Anomaly, settings: NSA, source: np.ndarray) -> list[np.ndarray]:
+    """The upper row: what goes in, what comes out, what changed, and where patches are cut."""
+    found = bool(anomaly.boxes)
+    mask = np.repeat(255 * anomaly.mask[..., None].astype(np.uint8), 3, axis=2)  # (S, S, 3)
+    line = max(1, image.shape[0] // 128)
+    for box in anomaly.boxes:
+        corner = box.left + box.width - 1, box.top + box.height - 1
+        cv2.rectangle(mask, (box.left, box.top), corner, BOX, line)
+    shown = anomaly.image if found else _notice(image, _reason(image, source, settings))
+    if settings.background is None:
+        titles = ["normal image", "patches from itself" if source is image else "patches from this one"]
+    else:
+        share = 100 * foreground(image, settings.background).mean()
+        titles = [f"normal, object {share:.0f} %", "patches from its object" if source is image else "patches from here"]
+    return [
+        panel(_dimmed(image, settings), titles[0]),
+        panel(shown, "with synthetic defect") if found else panel(shown, "no synthetic defect", colour=ALARM),
+        panel(mask, f"mask: {100 * anomaly.mask.mean():.1f} % of image" if found else "mask: empty"),
+        panel(_dimmed(source, settings), titles[1]),
+    ]
+
+
+def _dimmed(image: np.ndarray, settings: NSA) -> np.ndarray:
+    """The image with what counts as background struck out by thin lines."""
+    if settings.background is None:
+        return image
+    row, col = np.indices(image.shape[:2])
+    period = max(4, image.shape[0] // 32)
+    struck = ~foreground(image, settings.background) & ((row + col) % period < period // 4)
+    shown = image.copy()
+    shown[struck] = (0, 114, 178)  # blue
+    return shown
+
+
+def _distance(distances: np.ndarray, anomaly: Anomaly, stride: int, mean: float) -> np.ndarray:
+    """The map of one scale, its cells enlarged, with the outline of the mask."""
+    side = anomaly.mask.shape[0]
+    colours = np.rint(255 * HEAT(np.clip(distances, 0, 1))[..., :3]).astype(np.uint8)  # (h, w, 3)
+    large = cv2.resize(colours, (side, side), interpolation=cv2.INTER_NEAREST)
+    title = f"stride {stride}: {mean:.2f} in mask" if anomaly.boxes else f"stride {stride}: no change"
+    return panel(outline(large, anomaly.mask), title)
+
+
+@lru_cache
+def _colour_scale() -> np.ndarray:
+    colours = np.rint(255 * HEAT(np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)  # (256, 3)
+    strip = np.tile(colours, (LINE, 1, 1))
+    text = "1 or more: teacher's cosine distance, normal to defective, at every position"
+    meaning = "cyan: border of the mask    orange: boxes of the patches    blue stripes: what counts as background"
+    return below([beside([write(12, "0"), strip, write(740, text)], gap=8), write(1040, meaning)], gap=0)
+
+
+def _notice(image: np.ndarray, text: str) -> np.ndarray:
+    """The image, faded, with lines of text across its middle, for a panel of 256 pixels."""
+    faded = cv2.resize(image, (256, 256), interpolation=cv2.INTER_AREA) // 3 + 170
+    note = write(240, text, bold=True, colour=ALARM)
+    top = (256 - len(note)) // 2
+    faded[top : top + len(note), 8:248] = note
+    return faded
+
+
+def _reason(image: np.ndarray, source: np.ndarray, settings: NSA) -> str:
+    """Why there is no defect, as far as one can tell, and what to do: lines of text for the picture."""
+    if settings.background is None:
+        return "The patch looks like\nwhat was there before.\nTry another seed."
+    if not all(foreground(part, settings.background).any() for part in (image, source)):
+        return "All is background:\nno place for a patch.\nChange the rule."
+    return "No place for a patch\non the object found.\nTry smaller patches,\nanother seed or rule."
+
+
+def _finding(anomaly: Anomaly, settings: NSA, strides: Sequence[int], inside: Sequence[float]) -> str:
+    if not anomaly.boxes:
+        if settings.background is None:
+            return "No defect: the patch cannot be told from what was there."
+        return "No defect: no place for a patch was found that keeps to the background rule."
+    best = int(np.argmax(inside))
+    patches = "1 patch changes" if len(anomaly.boxes) == 1 else f"{len(anomaly.boxes)} patches change"
+    return (
+        f"{patches} {100 * anomaly.mask.mean():.1f} % of the image; inside, the teacher's distance is largest at "
+        f"stride {strides[best]}: {inside[best]:.2f}."
+    )
