@@ -24,7 +24,7 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.plots import colour_of
 from mrkd_edu.plots_features import pca_colours
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.painter import rgb
+from mrkd_edu.widgets.judgement import rgb
 from mrkd_edu.widgets.panels import GAP, View, bar, below, beside, panel, write
 
 SIDE = 168  # of a picture, pixels

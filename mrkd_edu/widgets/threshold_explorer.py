@@ -35,7 +35,7 @@ from mrkd_edu.plots import (
     outline,
 )
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.painter import rgb
+from mrkd_edu.widgets.judgement import rgb
 from mrkd_edu.widgets.panels import INK, View, bar, below, beside, font, panel, write
 
 PHOTO = 400  # side of the picture, pixels
