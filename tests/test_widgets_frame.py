@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from typing import Any
 
@@ -157,3 +158,11 @@ def test_the_painter_says_what_it_cannot_use(models: dict[str, Any]) -> None:
         paint_defects(models, [])
     with pytest.raises(ValueError, match="a picture of side 4 has 64"):
         painted_image(np.zeros((4, 4, 3), np.uint8), b"12")
+
+
+def test_a_notebook_keeps_a_picture_with_its_description() -> None:
+    explorer = Explorer("x", {"number": slider()}, draw)
+    kept, metadata = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in kept
+    assert base64.b64decode(kept["image/jpeg"])[:2] == b"\xff\xd8"  # how JPEG begins
+    assert metadata["image/jpeg"] == {"alt": "number 1"}

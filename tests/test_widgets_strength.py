@@ -14,7 +14,7 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.widgets import explorer as frame
 from mrkd_edu.widgets import strength_explorer
 from mrkd_edu.widgets.chart import Axis, Curve, chart
-from mrkd_edu.widgets.judgement import maps_of
+from mrkd_edu.widgets.judgement import see_once
 from mrkd_edu.widgets.strength_explorer import (
     COARSE_TO_FINE,
     STRENGTHS,
@@ -69,12 +69,24 @@ def test_values_are_those_of_the_library(models: dict[str, MRKD]) -> None:
     assert "Hole of strength 0.80" in view.says
 
 
-def test_the_map_is_the_models_own(models: dict[str, MRKD]) -> None:
+def test_a_teacher_that_models_share_looks_once() -> None:
+    made = {v: MRKD(variant=v, size=SIZE, width=16, seed=i) for i, v in enumerate(("rd", "ilm"))}  # real weights
     image = batch(render_pair("surface", "hole", 0.8, size=SIZE).defective)
-    for model in models.values():
-        with torch.no_grad():
-            found = maps_of(model, model.features(image))
-        assert np.allclose(found, model.anomaly_maps(image), atol=1e-6)
+    looks = []
+    for model in made.values():
+        model.teacher.register_forward_hook(lambda *_: looks.append(1))
+    seen = see_once(made, image)
+    assert len(looks) == 1
+    with torch.no_grad():
+        for name, model in made.items():
+            assert np.allclose(model.judge(seen[name]), model.anomaly_maps(image), atol=1e-6)
+
+
+def test_other_teachers_look_for_themselves(models: dict[str, MRKD]) -> None:
+    other = MRKD(variant="rd", size=SIZE, width=16)  # real weights; those of `models` are random
+    image = batch(render_pair("surface", "hole", 0.8, size=SIZE).defective)
+    seen = see_once({"random": models["rd"], "real": other}, image)
+    assert not torch.allclose(seen["random"][0], seen["real"][0])
 
 
 def test_without_a_defect_there_is_nothing_to_copy(models: dict[str, MRKD]) -> None:

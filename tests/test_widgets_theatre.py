@@ -20,7 +20,7 @@ from mrkd_edu.recipe import Recipe
 from mrkd_edu.run import Plan, run
 from mrkd_edu.train import TrainingError
 from mrkd_edu.widgets import theatre as module
-from mrkd_edu.widgets.theatre import TrainingState, TrainingTheatre, render_training, watch_training
+from mrkd_edu.widgets.theatre import TrainingState, TrainingTheatre, choose_training, render_training, watch_training
 
 SIZE, STEPS = 64, 6
 PLAN = Plan("rd", size=SIZE, recipe=Recipe(steps=STEPS, batch=4, warmup=0, width=16))
@@ -224,3 +224,30 @@ def test_normal_images_alone_are_enough(toy: Path, tmp_path: Path, data: Anomaly
     theatre.train()
     assert theatre.model.settings.threshold
     assert set(theatre.state.names) == {"held-out, normal"} and theatre.state.leakage
+
+
+def test_a_choice_begins_when_it_is_told_to_and_again(data: AnomalyFolder) -> None:
+    choice = choose_training(data, {"rd": PLAN, "mrkd": replace(PLAN, variant="mrkd")})
+    first = choice.theatre
+    assert first.pause_button.disabled and first.continue_button.disabled and first.stop_button.disabled
+    assert "not started" in first.status.value
+    choice.choice.value = "mrkd"
+    choice.start_button.click()
+    assert choice.theatre is not first and choice.children[-1] is choice.theatre
+    assert choice.theatre.wait(60)
+    assert choice.theatre.model.settings.variant == "mrkd"
+    assert not first.wait(0)  # never begun
+    choice.start_button.click()
+    assert choice.theatre.wait(60)
+
+
+def test_a_choice_of_nothing_is_refused(data: AnomalyFolder) -> None:
+    with pytest.raises(ValueError, match="needs a plan"):
+        choose_training(data, {})
+
+
+def test_a_notebook_keeps_a_picture_of_a_theatre(data: AnomalyFolder) -> None:
+    theatre = TrainingTheatre(data, PLAN)
+    kept, metadata = theatre._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in kept
+    assert metadata["image/jpeg"]["alt"] == theatre.view.says

@@ -21,6 +21,7 @@ class ClickPicture(anywidget.AnyWidget):
 
     Attributes:
         value: PNG bytes.
+        description: what it is. Front ends that see a tooltip ask for it.
         tooltip: what can be done with it; also its name for screen readers.
 
     Example:
@@ -34,6 +35,7 @@ class ClickPicture(anywidget.AnyWidget):
     _esm = HERE / "click_picture.js"
     _css = HERE / "click_picture.css"
     value = traitlets.Bytes().tag(sync=True)
+    description = traitlets.Unicode("Picture").tag(sync=True)
     tooltip = traitlets.Unicode("Click a place, or move with the arrow keys").tag(sync=True)
 
     def __init__(

@@ -7,6 +7,7 @@ the cell again.
 
 from __future__ import annotations
 
+import base64
 import html
 import threading
 from collections.abc import Callable, Mapping
@@ -17,9 +18,10 @@ import ipywidgets
 from traitlets import TraitError
 
 from mrkd_edu.widgets.latest import Latest
-from mrkd_edu.widgets.panels import View, framed, png
+from mrkd_edu.widgets.panels import View, framed, jpeg, png
 
 PATIENCE = 0.3  # seconds before the busy sign
+STILL = 20.0  # seconds that the still picture in a notebook may take
 CSS = (Path(__file__).parent / "explorer.css").read_text(encoding="utf-8")
 _remembered: dict[str, dict[str, Any]] = {}  # name of an explorer to its last state
 
@@ -93,6 +95,7 @@ class Explorer(ipywidgets.VBox):
         body.add_class("mrkd-body")
         super().__init__([ipywidgets.HTML(f"<style>{CSS}</style>"), body])
         self.add_class("mrkd-explorer")
+        self.add_class(f"mrkd-{name.replace('_', '-')}")
 
         self._restore()
         for control in self.controls.values():
@@ -121,6 +124,11 @@ class Explorer(ipywidgets.VBox):
     def wait(self, seconds: float = 60) -> bool:
         """Until the picture has followed the controls; False when that takes longer than `seconds`."""
         return self._latest.wait(seconds)
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a notebook keeps of it: the live widget, and a still picture for readers without a kernel."""
+        self.wait(STILL)
+        return with_still(super()._repr_mimebundle_(), self.view)
 
     def _restore(self) -> None:
         for key, value in _remembered.get(self.name, {}).items():
@@ -163,6 +171,22 @@ class Explorer(ipywidgets.VBox):
         with self._lock:
             self._turn += 1
             self.busy.layout.visibility = "hidden"
+
+
+def with_still(live: dict[str, Any], view: View | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A widget's output, data and metadata, with a picture beside the live view; what is said of it is its description.
+
+    Example:
+        >>> import numpy as np
+        >>> data, metadata = with_still({"text/plain": "VBox(...)"}, View(np.zeros((8, 8, 3), np.uint8), "all black"))
+        >>> sorted(data), metadata["image/jpeg"]
+        (['image/jpeg', 'text/plain'], {'alt': 'all black'})
+    """
+    live = live | {"text/plain": "Interactive: run this cell to move it."}
+    if view is None:
+        return live, {}
+    live["image/jpeg"] = base64.b64encode(jpeg(framed(view.image))).decode()
+    return live, {"image/jpeg": {"alt": view.says}}
 
 
 def explain(error: Exception) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
-from mrkd_edu.distance import anomaly_map
-from mrkd_edu.leakage import FeaturePair
+import numpy as np
+import torch
+from torch import Tensor
+
 from mrkd_edu.model import MRKD, Detector
 from mrkd_edu.plots import HEAT, THRESHOLDS_SHOWN, TIMES, outline, overlay, shared_scale
 from mrkd_edu.widgets.panels import INK, below, panel, write
@@ -47,12 +49,19 @@ def judged(
     return below([panel(heat, title, size=size, colour=colour), score_bar(score, size, unit)], gap=6)
 
 
-def maps_of(model: MRKD, features: FeaturePair) -> np.ndarray:
-    """The anomaly maps (B, S, S) that `model.anomaly_maps` gives, from features that are there already."""
-    size, (teacher, student) = model.settings.size, features
-    weights, floor = model.settings.weights, model.floor
-    maps = anomaly_map(teacher, student, (size, size), weights=weights, floor=floor, sigma=size / 64)
-    return maps.cpu().numpy()
+@torch.no_grad()
+def see_once(models: Mapping[str, MRKD], images: Tensor) -> dict[str, list[Tensor]]:
+    """What `see` gives for every model, (B, C_k, h_k, w_k) a scale; a teacher that several models have looks once."""
+    looks: dict[tuple[object, ...], list[Tensor]] = {}
+    seen = {}
+    for name, model in models.items():
+        look = model.teacher.fingerprint(), model.settings.strides, model.settings.precision, model.device
+        with model.autocast():
+            if look not in looks:
+                looks[look] = model.teacher(images.to(model.device))
+            raw = looks[look]
+            seen[name] = raw if model.standardise is None else model.standardise(raw)
+    return seen
 
 
 def score_bar(multiple: float, width: int, unit: str = "threshold") -> np.ndarray:

@@ -16,10 +16,10 @@ import torch
 import traitlets
 
 from mrkd_edu.data.images import read_image
-from mrkd_edu.model import Detector
+from mrkd_edu.model import MRKD, Detector
 from mrkd_edu.plots import colour_of
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import judged, rgb, threshold_of
+from mrkd_edu.widgets.judgement import judged, rgb, see_once, threshold_of
 from mrkd_edu.widgets.panels import View, beside, png
 
 HERE = Path(__file__).parent
@@ -74,9 +74,11 @@ def render_judgement(models: Mapping[str, Detector], image: np.ndarray) -> View:
         image: uint8 (S, S, 3), of the models' size.
     """
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, S, S)
+    seen = see_once({name: model for name, model in models.items() if isinstance(model, MRKD)}, pixels)
     parts, said, values = [], [], {}
     for name, model in models.items():
-        anomaly_map = model.anomaly_maps(pixels)[0].cpu().numpy()  # (S, S)
+        maps = model.judge(seen[name]) if isinstance(model, MRKD) else model.anomaly_maps(pixels)  # (1, S, S)
+        anomaly_map = maps[0].cpu().numpy()  # (S, S)
         threshold = threshold_of(name, model)
         multiple = float(anomaly_map.max()) / threshold
         verdict = "DEFECT" if multiple > 1 else "normal"

@@ -121,3 +121,10 @@ def png(image: np.ndarray) -> bytes:
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     assert done
     return data.tobytes()
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """uint8 (H, W, 3) to JPEG bytes: a third of the size of PNG, for pictures that are kept."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+    assert done
+    return data.tobytes()

@@ -14,7 +14,6 @@ from functools import lru_cache
 import ipywidgets
 import numpy as np
 import torch
-from torch import Tensor
 
 from mrkd_edu.data.factory import CATEGORIES, Pair, growing_pair
 from mrkd_edu.data.factory.pairs import find_category
@@ -23,7 +22,7 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.plots import SPACE, TIMES, colour_of, outline, scale_colours
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.explorer import Explorer, explain
-from mrkd_edu.widgets.judgement import judged, maps_of, rgb, threshold_of
+from mrkd_edu.widgets.judgement import judged, rgb, see_once, threshold_of
 from mrkd_edu.widgets.latest import Latest
 from mrkd_edu.widgets.panels import GAP, View, below, beside, panel, write
 
@@ -80,18 +79,27 @@ class Growth:
 
     @torch.no_grad()
     def _judge(self, pair: Pair, pause: Callable[[], None]) -> Look:
-        defective, mask = _batch(pair.defective), torch.from_numpy(pair.mask)[None]
-        maps, scores, leakage = {}, {}, {}
-        for name, model in self.models.items():
+        mask = torch.from_numpy(pair.mask)[None]  # (1, S, S)
+        if not self._normal:
+            self._normal = self._features(pair.normal)
             pause()
-            if name not in self._normal:
-                self._normal[name] = model.features(_batch(pair.normal))
-            features = model.features(defective)
-            maps[name] = maps_of(model, features)[0]
-            scores[name] = float(maps[name].max()) / threshold_of(name, model)
-            copied, there = leakage_sums(self._normal[name], features, mask)  # (K,) each
+        maps, scores, leakage = {}, {}, {}
+        for name, (teacher, student) in self._features(pair.defective).items():
+            pause()
+            maps[name] = self.models[name].compare(teacher, student)[0].cpu().numpy()  # (S, S)
+            scores[name] = float(maps[name].max()) / threshold_of(name, self.models[name])
+            copied, there = leakage_sums(self._normal[name], (teacher, student), mask)  # (K,) each
             leakage[name] = float((copied / there).mean()) if bool((there > 0).all()) else float("nan")
         return Look(pair, maps, scores, leakage)
+
+    def _features(self, image: np.ndarray) -> dict[str, FeaturePair]:
+        """An image uint8 (S, S, 3) to the teacher's and the student's maps of every model."""
+        pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, S, S)
+        features = {}
+        for name, teacher in see_once(self.models, pixels).items():
+            with self.models[name].autocast():
+                features[name] = teacher, self.models[name].restore(teacher)
+        return features
 
 
 def render_overgeneralisation(
@@ -253,10 +261,6 @@ def _controls(category: str, kind: str) -> dict[str, ipywidgets.ValueWidget]:
             tooltip="of the defect: 0 none, 0.15 hard to see, 1 obvious",
         ),
     }
-
-
-def _batch(image: np.ndarray) -> Tensor:
-    return torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, S, S)
 
 
 @lru_cache

@@ -10,8 +10,9 @@ from __future__ import annotations
 import html
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import ipywidgets
 import numpy as np
@@ -29,8 +30,8 @@ from mrkd_edu.plots import TIMES, colour_of, outline
 from mrkd_edu.run import Plan, run, run_key, split
 from mrkd_edu.train import Moment
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
-from mrkd_edu.widgets.explorer import CSS, explain
-from mrkd_edu.widgets.judgement import judged, maps_of, rgb
+from mrkd_edu.widgets.explorer import CSS, explain, with_still
+from mrkd_edu.widgets.judgement import judged, rgb
 from mrkd_edu.widgets.panels import GAP, View, below, beside, framed, panel, png, write
 
 SHOWN, NORMAL, PAIRS = 3, 4, 4  # images that are shown; normal ones that set the colours; pairs for leakage
@@ -107,10 +108,10 @@ def watch_training(
 ) -> TrainingTheatre:
     """Train a model by a plan, and watch.
 
-    In a notebook the training runs in the background: `watch = watch_training(...)` shows it, and `watch.wait()` in a
-    later cell waits for its end. Elsewhere it runs at once, with a plain progress bar, and has ended on return. In both
-    cases `watch.model` is the trained and calibrated model. A training that ran to its end is kept where `run` looks
-    for it. A new training stops one that still runs.
+    In a notebook the training runs in the background: `watch = watch_training(...)` starts it, `watch` as a cell's last
+    line shows it, and `watch.wait()` in a later cell waits for its end. Elsewhere it runs at once, with a plain progress
+    bar, and has ended on return. In both cases `watch.model` is the trained and calibrated model. A training that ran to
+    its end is kept where `run` looks for it. A new training stops one that still runs.
 
     Args:
         data: its training images are learned from.
@@ -163,7 +164,7 @@ class Stage:
             student = model.restore(self.teacher)  # (N + M + 2 P, C_k, h_k, w_k)
         n, p = len(self.images), len(self.mask)
         judged_part = slice(None, n + len(self.normal))
-        maps = maps_of(model, ([t[judged_part] for t in self.teacher], [s[judged_part] for s in student]))
+        maps = model.compare([t[judged_part] for t in self.teacher], [s[judged_part] for s in student]).cpu().numpy()
         without, having = (
             ([t[part] for t in self.teacher], [s[part] for s in student])
             for part in (slice(-2 * p, -p), slice(-p, None))
@@ -213,8 +214,13 @@ class TrainingTheatre(ipywidgets.VBox):
         style = ipywidgets.HTML(f"<style>{CSS}</style>")
         super().__init__([style, controls, progress, self.picture, self.says, self.problem])
         self.add_class("mrkd-explorer")
-        self._tell("getting ready")
+        self.add_class("mrkd-watch-training")
+        self._tell("not started")
         self._show()
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a notebook keeps of it: the live widget, and a still picture for readers without a kernel."""
+        return with_still(super()._repr_mimebundle_(), self.view)
 
     # ---- what one does with it ---------------------------------------------------------------------------------
 
@@ -224,6 +230,7 @@ class TrainingTheatre(ipywidgets.VBox):
         if _running is not None:
             _running.stop()
         _running = self
+        self._tell("getting ready")
         threading.Thread(target=self.train, daemon=True).start()
 
     def pause(self) -> None:
@@ -317,13 +324,59 @@ class TrainingTheatre(ipywidgets.VBox):
         if what in ("paused", "training") and self._stopping.is_set():
             return
         self.status.value = f'<span role="status">{html.escape(what)}</span>'
-        paused = not self._may_go.is_set()
-        self.pause_button.disabled = paused or self._stopping.is_set()
+        off, paused = what == "not started" or self._stopping.is_set(), not self._may_go.is_set()
+        self.pause_button.disabled = off or paused
         self.continue_button.disabled = not paused
-        self.stop_button.disabled = self._stopping.is_set()
+        self.stop_button.disabled = off
 
 
 _running: TrainingTheatre | None = None  # the last one that was started
+
+
+class TrainingChoice(ipywidgets.VBox):
+    """A theatre with a choice of what is trained, and a button to begin; made by `choose_training`.
+
+    Attributes:
+        theatre: the one that is shown.
+        choice: menu of the plans' names.
+        start_button: trains the chosen plan from its beginning, as often as one likes.
+    """
+
+    def __init__(self, data: AnomalyFolder, plans: Mapping[str, Plan]):
+        self.data, self.plans = data, dict(plans)
+        self.choice = ipywidgets.Dropdown(
+            options=list(plans), description="variant", tooltip="which student is trained, from its beginning"
+        )
+        self.start_button = _button("Start", "play", "Train from the beginning; stops a training that runs", self.start)
+        self.theatre = self._theatre()
+        super().__init__([ipywidgets.HBox([self.choice, self.start_button]), self.theatre])
+
+    def _theatre(self) -> TrainingTheatre:
+        return TrainingTheatre(self.data, self.plans[self.choice.value])
+
+    def start(self) -> None:
+        """Train the chosen plan from its beginning."""
+        self.theatre = self._theatre()
+        self.children = [self.children[0], self.theatre]
+        self.theatre.start()
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return with_still(super()._repr_mimebundle_(), self.theatre.view)
+
+
+def choose_training(data: AnomalyFolder, plans: Mapping[str, Plan]) -> TrainingChoice:
+    """Choose a variant, press Start, and watch it learn: `watch_training` with a menu.
+
+    Args:
+        data: its training images are learned from.
+        plans: name to plan, for instance `{"rd": Plan("rd"), "mrkd": Plan("mrkd")}`.
+
+    Raises:
+        ValueError: there is no plan.
+    """
+    if not plans:
+        raise ValueError("choose_training needs a plan, for instance {'rd': Plan('rd')}")
+    return TrainingChoice(data, plans)
 
 
 def set_stage(
