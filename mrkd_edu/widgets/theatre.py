@@ -391,7 +391,7 @@ def _curves(state: TrainingState) -> np.ndarray:
     step, leaks = [s for s, _ in state.leakage], [v for _, v in state.leakage]
     loss = f"loss of {state.variant}, logarithmic" + (f": {state.loss[-1]:.3f}" if done else "")
     copied = "leakage, mean over scales" + (f": {100 * leaks[-1]:.0f} %" if leaks else "")
-    losses, leakages = Curve(range(1, done + 1), state.loss, colour, dots=False), Curve(step, leaks, colour)
+    losses, leakages = Curve(range(1, done + 1), state.loss, colour, dots=0), Curve(step, leaks, colour)
     return beside(
         [
             chart(loss, across, loss_axis(state.loss), [losses], width=half, now=done),
