@@ -147,7 +147,7 @@ def _rows(first: str, named: Sequence[np.ndarray], width: int) -> list[np.ndarra
         if not rows or sum(n.shape[1] for n in rows[-1]) + name.shape[1] > width - LEFT:
             rows.append([])
         rows[-1].append(name)
-    return [beside([write(LEFT, "" if i else first), *row], gap=0) for i, row in enumerate(rows)]
+    return [beside([write(LEFT - 8, "" if i else first), write(8, ""), *row], gap=0) for i, row in enumerate(rows)]
 
 
 def _draw(field: np.ndarray, x: Axis, y: Axis, curve: Curve, number: int, now: float | None) -> None:
