@@ -210,7 +210,7 @@ def _marked(square: np.ndarray, at: tuple[int, int], cells: Sequence[int]) -> np
     for place, number in zip(at, cells, strict=True):
         length = round(max(MARK, side / number))
         start = round((place + 0.5) * side / number - length / 2)
-        start = min(max(2, start), side - 3 - length)  # at the border it keeps its size
+        start = min(max(3, start), side - 4 - length)  # at the border it keeps its size
         corners.append((start, start + length))
     (top, bottom), (left, right) = corners
     cv2.rectangle(square, (left, top), (right, bottom), (255, 255, 255), 5)
