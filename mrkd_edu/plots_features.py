@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import matplotlib
@@ -65,18 +65,45 @@ def pca_colours(maps: Tensor) -> np.ndarray:
         >>> pca_colours(torch.randn(2, 8, 6, 6)).shape, pca_colours(torch.randn(8, 6, 6)).shape
         ((2, 6, 6, 3), (6, 6, 3))
     """
+    return pca_colouring(maps)(maps)
+
+
+def pca_colouring(maps: Tensor) -> Callable[[Tensor], np.ndarray]:
+    """Fit `pca_colours` on some maps, to colour others of their scale alike.
+
+    Args:
+        maps: as there.
+
+    Returns:
+        Maps to colours, as there; equal colours mean similar features in all that it is given.
+
+    Raises:
+        ValueError: as there.
+
+    Example:
+        >>> maps = torch.randn(2, 8, 6, 6)
+        >>> colours_of = pca_colouring(maps)
+        >>> bool((colours_of(maps[1]) == pca_colours(maps)[1]).all())
+        True
+    """
     vectors = _vectors(maps)
     if vectors.shape[1] < 3:
         raise ValueError(f"three colours need at least 3 channels; got {vectors.shape[1]}")
-    centred = vectors - vectors.mean(0)  # (P, C)
+    mean = vectors.mean(0)
+    centred = vectors - mean  # (P, C)
     values, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
     directions = directions[:, values.argsort(descending=True)[:3]]  # (C, 3)
     # The sign of a direction is arbitrary: make its largest entry positive, so that a second call agrees.
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))  # (1, 3)
-    scores = (centred @ (directions * largest.sign())).numpy()  # (P, 3)
-    low, high = np.quantile(scores, (TAIL, 1 - TAIL), axis=0)
-    colours = np.rint(255 * np.clip((scores - low) / (high - low + 1e-12), 0, 1)).astype(np.uint8)
-    return colours.reshape(*maps.shape[:-3], *maps.shape[-2:], 3)
+    directions = directions * largest.sign()
+    low, high = np.quantile((centred @ directions).numpy(), (TAIL, 1 - TAIL), axis=0)
+
+    def colours_of(maps: Tensor) -> np.ndarray:
+        scores = ((_vectors(maps) - mean) @ directions).numpy()  # (P, 3)
+        colours = np.rint(255 * np.clip((scores - low) / (high - low + 1e-12), 0, 1)).astype(np.uint8)
+        return colours.reshape(*maps.shape[:-3], *maps.shape[-2:], 3)
+
+    return colours_of
 
 
 def pca_share(maps: Tensor, components: int = 3) -> float:

@@ -14,7 +14,15 @@ from torch import Tensor
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets import explorer as frame
 from mrkd_edu.widgets.click_picture import HERE
-from mrkd_edu.widgets.distance_explorer import GAP, TITLE, clicked, explore_distance, panel_side, render_distance
+from mrkd_edu.widgets.distance_explorer import (
+    GAP,
+    TITLE,
+    _marked,
+    clicked,
+    explore_distance,
+    panel_side,
+    render_distance,
+)
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.panels import framed, png
 
@@ -96,6 +104,12 @@ def test_the_mark_is_drawn_on_the_image_and_on_every_map() -> None:
             top, left = line * (TITLE + side + GAP) + TITLE, column * (side + GAP)
             parts = [v[top : top + side, left : left + side].astype(int) for v in view]
             assert (parts[0] != parts[1]).any(axis=2)[:, side // 10 : side // 4].any()
+
+
+def test_the_mark_keeps_its_size_in_a_corner() -> None:
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    sizes = [(_marked(grey.copy(), at, (64, 64)) != 128).any(axis=2).sum() for at in ((32, 32), (0, 0), (63, 63))]
+    assert sizes[0] == sizes[1] == sizes[2] > 0
 
 
 # ---- the hand ----------------------------------------------------------------------------------------------

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 from mrkd_edu.widgets.panels import GAP, INK, LINE, below, beside, font, write
 
 GRID, SMALL = (228, 228, 228), 14  # colour of the grid; height of the letters at the axes, pixels
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 8, 2 * LINE  # pixels around the field of the curves
+POINTER = -1  # instead of a curve's number: the point lies further to the right
 LADDER = (0.2, 0.5, 1.0, 2.0, 5.0)  # upper ends of an axis of shares
 Colour = tuple[int, int, int]
 
@@ -45,8 +46,14 @@ class Axis:
 
     def share(self, value: float) -> float:
         """How far along the axis a value lies, 0 to 1; what is beyond an end lies at the end."""
-        low, high, value = (np.log(max(v, 1e-12)) if self.log else v for v in (self.low, self.high, value))
-        return float(np.clip((value - low) / (high - low), 0, 1))
+        return float(self.shares([value])[0])
+
+    def shares(self, values: ArrayLike) -> np.ndarray:
+        """The same of many values, (N,); what is not a number stays so."""
+        low, high, along = (
+            np.log(np.maximum(v, 1e-12)) if self.log else np.asarray(v, float) for v in (self.low, self.high, values)
+        )
+        return np.clip((along - low) / (high - low), 0, 1)
 
 
 def leakage_axis(values: Sequence[float]) -> Axis:
@@ -68,14 +75,16 @@ class Curve:
         x, y: the points.
         colour: of the line.
         name: in the legend; "" for none.
-        dots: whether every point is marked.
+        dots: every how many points one is marked; 0 for none.
+        thick: width of the line, pixels.
     """
 
     x: Sequence[float]
     y: Sequence[float]
     colour: Colour
     name: str = ""
-    dots: bool = True
+    dots: int = 1
+    thick: int = 2
 
 
 def chart(
@@ -88,18 +97,23 @@ def chart(
     height: int = 200,
     now: float | None = None,
     line: float | None = None,
+    spot: tuple[int, float, float] | None = None,
+    legend: str = "",
 ) -> np.ndarray:
     """Curves in a field with axes, under a title, with a legend of their names: uint8 (h, width, 3).
 
-    Curves differ in the shape of their dots as well as in colour.
+    Curves differ in the shape of their dots as well as in colour. Thick ones lie below thin ones, so that both can be
+    seen where they run together.
 
     Args:
         title: what is seen, or what goes up the vertical axis.
         x, y: the axes.
-        curves: drawn in this order.
+        curves: drawn in this order, as far as they are equally thick.
         width, height: of the picture, and of the field with its axes, pixels.
         now: where on the horizontal axis one is: a vertical line, and a large dot on every curve with a point there.
         line: a value of the vertical axis that is marked by a dashed line.
+        spot: number of a curve, x and y: a large dot there; where x is beyond the axis, a pointer at the border.
+        legend: a short word before the names of the curves.
 
     Example:
         >>> chart("score", Axis(0, 1), Axis(0, 2), [Curve([0, 1], [0.5, 1.5], (0, 0, 0))], width=300).shape
@@ -113,34 +127,58 @@ def chart(
     if now is not None:
         column = _place(field, x, y, now, y.low)[0]
         cv2.line(field, (column, TOP), (column, height - BOTTOM), (150, 150, 150), 1)
-    for i, curve in enumerate(curves):
+    for i, curve in sorted(enumerate(curves), key=lambda numbered: -numbered[1].thick):
         _draw(field, x, y, curve, i, now)
-    named = [write(9 * len(c.name) + 30, f"{'●■▲'[i % 3]} {c.name}", bold=True, colour=c.colour)
-             for i, c in enumerate(curves) if c.name]
-    legend = [beside([write(LEFT, ""), *named], gap=0)] if named else []
-    return below([write(width, title, bold=True), *legend, field], gap=0)[:, :width]
+    if spot is not None:
+        number, a, b = spot
+        _large_dot(field, _place(field, x, y, a, b), curves[number].colour, POINTER if a > x.high else number)
+    named = [_name(f"{'●■▲'[i % 3]} {c.name}", c.colour) for i, c in enumerate(curves) if c.name]
+    return below([write(width, title, bold=True), *_rows(legend, named, width), field], gap=0)[:, :width]
+
+
+def _name(text: str, colour: Colour) -> np.ndarray:
+    return write(round(font(True).getlength(text)) + 2 * GAP, text, bold=True, colour=colour)
+
+
+def _rows(first: str, named: Sequence[np.ndarray], width: int) -> list[np.ndarray]:
+    """The names of the curves, in as many rows as they need, after a word in the first one."""
+    rows: list[list[np.ndarray]] = []
+    for name in named:
+        if not rows or sum(n.shape[1] for n in rows[-1]) + name.shape[1] > width - LEFT:
+            rows.append([])
+        rows[-1].append(name)
+    return [beside([write(LEFT - 8, "" if i else first), write(8, ""), *row], gap=0) for i, row in enumerate(rows)]
 
 
 def _draw(field: np.ndarray, x: Axis, y: Axis, curve: Curve, number: int, now: float | None) -> None:
     """One curve onto the field, and its large dot where one is now."""
-    points = [
-        (a, None if np.isnan(b) else _place(field, x, y, a, b)) for a, b in zip(curve.x, curve.y, strict=True)
-    ]
-    for (_, start), (_, end) in pairwise(points):
-        if start and end:
-            cv2.line(field, start, end, curve.colour, 2, cv2.LINE_AA)
-    for value, place in points:
-        if place and value == now:
-            _dot(field, place, 9, (255, 255, 255), number)
-            _dot(field, place, 7, curve.colour, number)
-        elif place and curve.dots:
-            _dot(field, place, 3, curve.colour, number)
+    across, up = np.asarray(curve.x, float), np.asarray(curve.y, float)
+    known = np.flatnonzero(~np.isnan(up))
+    places = dict(zip(known.tolist(), _places(field, x, y, across[known], up[known]), strict=True))
+    for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
+        if len(run) > 1:
+            line = np.array([places[i] for i in run])
+            cv2.polylines(field, [line], False, curve.colour, curve.thick, cv2.LINE_AA)
+    for i, place in places.items():
+        at = int(place[0]), int(place[1])
+        if across[i] == now:
+            _large_dot(field, at, curve.colour, number)
+        elif curve.dots and i % curve.dots == 0:
+            _dot(field, at, 3, curve.colour, number)
+
+
+def _large_dot(field: np.ndarray, place: tuple[int, int], colour: Colour, number: int) -> None:
+    for radius, fill in ((10, INK), (9, (255, 255, 255)), (7, colour)):
+        _dot(field, place, radius, fill, number)
 
 
 def _dot(field: np.ndarray, place: tuple[int, int], radius: int, colour: Colour, number: int) -> None:
-    """A disc, a square or a triangle."""
+    """A disc, a square, a triangle or a pointer."""
     column, row = place
-    if number % 3 == 0:
+    if number == POINTER:
+        corners = [(column + radius, row), (column - radius, row - radius), (column - radius, row + radius)]
+        cv2.fillPoly(field, [np.array(corners, np.int32)], colour, cv2.LINE_AA)
+    elif number % 3 == 0:
         cv2.circle(field, place, radius, colour, -1, cv2.LINE_AA)
     elif number % 3 == 1:
         cv2.rectangle(field, (column - radius, row - radius), (column + radius, row + radius), colour, -1)
@@ -151,11 +189,16 @@ def _dot(field: np.ndarray, place: tuple[int, int], radius: int, colour: Colour,
 
 def _place(field: np.ndarray, x: Axis, y: Axis, a: float, b: float) -> tuple[int, int]:
     """Column and row of a point."""
+    column, row = _places(field, x, y, [a], [b])[0]
+    return int(column), int(row)
+
+
+def _places(field: np.ndarray, x: Axis, y: Axis, a: ArrayLike, b: ArrayLike) -> np.ndarray:
+    """Column and row of N points: int32 (N, 2)."""
     height, width = field.shape[:2]
-    return (
-        round(LEFT + x.share(a) * (width - LEFT - RIGHT)),
-        round(height - BOTTOM - y.share(b) * (height - TOP - BOTTOM)),
-    )
+    columns = LEFT + x.shares(a) * (width - LEFT - RIGHT)
+    rows = height - BOTTOM - y.shares(b) * (height - TOP - BOTTOM)
+    return np.rint(np.stack([columns, rows], axis=1)).astype(np.int32)
 
 
 @lru_cache(maxsize=64)

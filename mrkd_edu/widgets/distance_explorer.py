@@ -20,7 +20,7 @@ from torch import Tensor
 from mrkd_edu.data.images import ImageSource, read_image
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.model import MRKD
-from mrkd_edu.plots import colour_of
+from mrkd_edu.plots import MINUS, colour_of
 from mrkd_edu.plots_features import similarity
 from mrkd_edu.widgets.click_picture import ClickPicture
 from mrkd_edu.widgets.explorer import Explorer
@@ -208,8 +208,10 @@ def _marked(square: np.ndarray, at: tuple[int, int], cells: Sequence[int]) -> np
     side = square.shape[0]
     corners = []
     for place, number in zip(at, cells, strict=True):
-        middle, half = (place + 0.5) * side / number, max(MARK, side / number) / 2
-        corners.append((max(2, round(middle - half)), min(side - 3, round(middle + half))))
+        length = round(max(MARK, side / number))
+        start = round((place + 0.5) * side / number - length / 2)
+        start = min(max(3, start), side - 4 - length)  # at the border it keeps its size
+        corners.append((start, start + length))
     (top, bottom), (left, right) = corners
     cv2.rectangle(square, (left, top), (right, bottom), (255, 255, 255), 5)
     cv2.rectangle(square, (left, top), (right, bottom), (0, 0, 0), 2)
@@ -219,16 +221,18 @@ def _marked(square: np.ndarray, at: tuple[int, int], cells: Sequence[int]) -> np
 def _legend(side: int, values: dict[str, float]) -> np.ndarray:
     """The colour scale, and how far teacher and student are apart at the mark: uint8 (h, side, 3)."""
     strides = [name.removeprefix("distance_") for name in values if name.startswith("distance_")]
-    lines = "\n".join(f"stride {stride}:  {values[f'distance_{stride}']:.2f}" for stride in strides)
-    parts = [_scale(side), write(side, "teacher to student,\ndistance at the mark:", bold=True), write(side, lines)]
-    return below(parts, gap=4)
+    there = [f"{stride}: {values[f'distance_{stride}']:.2f}" for stride in strides]
+    lines = "\n".join("stride " + ", ".join(there[i : i + 2]) for i in range(0, len(there), 2))
+    heading = write(side, "distance at the mark,\nteacher to student:", bold=True)
+    meaning = write(side, "near: the cells around it\nfar: a third away or more")
+    return below([_scale(side), meaning, heading, write(side, lines)], gap=2)
 
 
 @lru_cache
 def _scale(side: int) -> np.ndarray:
     strip = np.rint(255 * DIVERGING(np.linspace(0, 1, side))[:, :3]).astype(np.uint8)  # (side, 3)
-    third = side // 3
-    ends = beside([write(third, "-1"), write(third, "   0"), write(side - 2 * third, "       1")], gap=0)
+    left, right = write(side // 2 - 6, f"{MINUS}1"), write(side - side // 2 - 8, "0")
+    ends = beside([left, right, write(14, "1")], gap=0)
     bar = np.tile(strip, (18, 1, 1))
     return below([write(side, "colour: cosine with\nthe marked position", bold=True), bar, ends], gap=2)
 
@@ -251,4 +255,4 @@ def _finding(values: dict[str, float]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: no "-0.00"
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", MINUS)  # + 0.0: no "-0.00"

@@ -6,8 +6,9 @@ This explorer shows what is hidden, what is left, what comes out, and what shoul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import ipywidgets
@@ -19,36 +20,70 @@ from torch import Tensor
 from mrkd_edu.data.images import ImageSource, read_image
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.flm import FeatureMasking, random_mask
-from mrkd_edu.leakage import FeaturePair
 from mrkd_edu.model import MRKD
 from mrkd_edu.plots import colour_of
-from mrkd_edu.plots_features import pca_colours
+from mrkd_edu.plots_features import pca_colouring
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import rgb
-from mrkd_edu.widgets.panels import GAP, View, bar, below, beside, panel, write
+from mrkd_edu.widgets.panels import GAP, View, bar, below, beside, write
 
 SIDE = 168  # of a picture, pixels
 BARS = 250  # width of the bars, pixels
 GREY = (140, 140, 140)
 HIDDEN = (0, 0, 0)
 MOST = 0.95  # the largest lambda on offer
+LAMBDA = "\N{GREEK SMALL LETTER LAMDA}"
 
 
-def unmasked(model: MRKD, image: np.ndarray) -> FeaturePair:
-    """An image uint8 (S, S, 3) to the teacher's maps and to the student's before anything is hidden."""
+class Unmasked(NamedTuple):
+    """What an image gives while nothing is hidden, one entry a scale in each list; a map is (1, C_k, h_k, w_k).
+
+    Attributes:
+        teacher: the target.
+        student: what is masked, :math:`S_k`.
+        generated: what the generation module makes of all of it, :math:`G_k(S_k)`.
+        colours: fitted on the three, so that a colour keeps its meaning whatever is then hidden.
+    """
+
+    teacher: list[Tensor]
+    student: list[Tensor]
+    generated: list[Tensor]
+    colours: list[Callable[[Tensor], np.ndarray]]
+
+
+def unmasked(model: MRKD, image: np.ndarray) -> Unmasked:
+    """Teacher, student and generation modules at work on an image, uint8 (S, S, 3).
+
+    Raises:
+        ValueError: a model without feature masking.
+    """
+    flm = masking(model)
     with torch.no_grad(), model.autocast():
         teacher = model.see(torch.from_numpy(image).permute(2, 0, 1)[None])
-        return teacher, model.student(teacher)
+        student = model.student(teacher)
+        generated = [g(s) for g, s in zip(flm.generate, student, strict=True)]
+    colours = [
+        pca_colouring(torch.cat([_directions(m) for m in maps]))
+        for maps in zip(teacher, student, generated, strict=True)
+    ]
+    return Unmasked(teacher, student, generated, colours)
 
 
 def hide(maps: Sequence[Tensor], drop: Sequence[float], seed: int) -> list[Tensor]:
     """The masks that training would draw with this seed, for one image: one (1, 1, h_k, w_k) a scale, 0 where hidden.
+
+    The more of a scale is hidden, the more is added to what was hidden before; other scales keep their masks.
+
+    Raises:
+        ValueError: not one share in [0, 1) a scale.
 
     Example:
         >>> [fine, coarse] = hide([torch.zeros(1, 9, 8, 8), torch.zeros(1, 9, 4, 4)], (0.5, 0.0), seed=0)
         >>> fine.shape, bool(fine.all()), bool(coarse.all())
         (torch.Size([1, 1, 8, 8]), False, True)
     """
+    if len(drop) != len(maps) or not all(0 <= share < 1 for share in drop):
+        raise ValueError(f"give one share of hidden positions, in [0, 1), for each of {len(maps)} scales; got {drop}")
     generator = torch.Generator().manual_seed(seed)
     return [
         random_mask(1, m.shape[2], m.shape[3], share, generator).to(m) for m, share in zip(maps, drop, strict=True)
@@ -62,7 +97,7 @@ def render_flm(
     *,
     seed: int = 0,
     generate: bool = True,
-    features: FeaturePair | None = None,
+    features: Unmasked | None = None,
 ) -> View:
     r"""What feature masking hides at each scale, and what the generation module makes of the rest.
 
@@ -72,34 +107,39 @@ def render_flm(
         drop: :math:`\lambda`, the share of hidden positions, one a scale.
         seed: of the masks.
         generate: whether the generation module is at work in the picture.
-        features: what `unmasked` gives for the image, if it is known already.
+        features: of the image, if they are known already.
 
     Returns:
         `values` has the share that is hidden at every stride, such as `hidden_4`, and the cosine distance to the
         teacher at hidden positions, a mean over the scales: `error` as shown, `error_with` and `error_without` the
         module, `error_unmasked` with the module and nothing hidden. It is not a number where nothing is hidden.
+
+    Raises:
+        ValueError: a model without feature masking, or not one share in [0, 1) a scale.
     """
     flm = masking(model)
-    teacher, student = unmasked(model, image) if features is None else features
-    masks = hide(student, drop, seed)
-    left = [s * m for s, m in zip(student, masks, strict=True)]  # M_k * S_k, (1, C_k, h_k, w_k)
+    known = unmasked(model, image) if features is None else features
+    masks = hide(known.student, drop, seed)
+    left = [s * m for s, m in zip(known.student, masks, strict=True)]  # M_k * S_k, (1, C_k, h_k, w_k)
     with torch.no_grad(), model.autocast():
         restored = [g(x) for g, x in zip(flm.generate, left, strict=True)]  # G_k(M_k * S_k)
-        untouched = [g(x) for g, x in zip(flm.generate, student, strict=True)]  # G_k(S_k)
     errors = {
-        name: [_error(t, s, m) for t, s, m in zip(teacher, maps, masks, strict=True)]
-        for name, maps in (("without", left), ("with", restored), ("unmasked", untouched))
+        name: [_error(t, s, m) for t, s, m in zip(known.teacher, maps, masks, strict=True)]
+        for name, maps in (("without", left), ("with", restored), ("unmasked", known.generated))
     }
     strides = model.settings.strides
+    small = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     rows = [_headings(generate)]
     for k, stride in enumerate(strides):
-        out = restored[k] if generate else left[k]
-        pictures = _scale(image, masks[k], student[k], out, teacher[k], generate)
+        hidden = masks[k][0, 0].float().cpu().numpy() == 0  # (h, w)
+        maps = known.student[k], restored[k], known.teacher[k]
+        before, after, target = (known.colours[k](_directions(m))[0] for m in maps)  # (h, w, 3) each
+        before[hidden] = HIDDEN
+        features_shown = [_enlarged(colours) for colours in (before, after if generate else before, target)]
         own = {name: values[k] for name, values in errors.items()}
-        share = _hidden_share(masks[k])
-        label = write(104, f"stride {stride}\n{100 * share:.0f} % hidden")
+        label = write(104, f"stride {stride}\n{LAMBDA} = {drop[k]:.2f}\n{100 * hidden.mean():.0f} % hidden")
         bars = _bars(own, rgb(colour_of(model.settings.variant)), generate)
-        rows.append(beside([label, *pictures, bars]))
+        rows.append(beside([label, _covered(small, hidden), *features_shown, bars]))
     rows.append(_legend())
     means = {name: _mean(values) for name, values in errors.items()}
     shown = means["with" if generate else "without"]
@@ -134,10 +174,11 @@ def explore_flm(model: MRKD, images: Sequence[ImageSource]) -> Explorer:
     usual = masking(model).drop
     if len(images) == 0:
         raise ValueError("explore_flm needs at least one image; give files or arrays")
+    model.eval()
     pictures = [read_image(image, model.settings.size) for image in images]
 
     @lru_cache(maxsize=32)
-    def features(photo: int) -> FeaturePair:
+    def features(photo: int) -> Unmasked:
         return unmasked(model, pictures[photo])
 
     controls = {
@@ -159,7 +200,7 @@ def explore_flm(model: MRKD, images: Sequence[ImageSource]) -> Explorer:
             min=0,
             max=MOST,
             step=0.05,
-            description=f"\N{GREEK SMALL LETTER LAMDA} at stride {stride}",
+            description=f"{LAMBDA} at stride {stride}",
             tooltip=f"share of the positions at stride {stride} that are hidden",
         )
 
@@ -189,50 +230,53 @@ def _mean(errors: Sequence[float]) -> float:
 
 def _finding(means: dict[str, float], generate: bool) -> str:
     if np.isnan(means["with"]):
-        return "Nothing is hidden: move a lambda."
+        return f"Nothing is hidden: move a {LAMBDA}."
     if not generate:
-        return f"Without the generation module nothing is left at hidden positions: error {means['without']:.2f}."
+        return (
+            f"Without the generation module nothing is left at hidden positions: error {means['without']:.2f} (mean "
+            f"over the scales); with it, {means['with']:.2f}."
+        )
     return (
         f"At hidden positions the generation module brings the error from {means['without']:.2f} to "
-        f"{means['with']:.2f}; with nothing hidden it would be {means['unmasked']:.2f}."
+        f"{means['with']:.2f} (mean over the scales); with nothing hidden it would be {means['unmasked']:.2f} there."
     )
 
 
 # ---- the picture -------------------------------------------------------------------------------------------
 
 
+@lru_cache
 def _headings(generate: bool) -> np.ndarray:
-    out = "restored" if generate else "not restored"
+    out = "module on" if generate else "module off"
     heads = [write(SIDE, head, bold=True) for head in ("hidden: black", "what is left", out, "target: teacher")]
     return beside([write(104, ""), *heads, write(BARS, "error where hidden", bold=True)])
 
 
 @lru_cache
 def _legend() -> np.ndarray:
-    text = "Colours: directions of features (PCA), shared in a row. Error: cosine distance to the teacher, bars from 0 to 1."
-    return write(1060, text)
+    text = "Equal colours in a row: similar features (PCA). Error: cosine distance to the teacher, bars from 0 to 1."
+    return write(1086, text)
 
 
-def _scale(
-    image: np.ndarray, mask: Tensor, student: Tensor, out: Tensor, teacher: Tensor, generate: bool
-) -> list[np.ndarray]:
-    """One scale: where, what is left, what comes out, the target. The features share their colours."""
-    hidden = mask[0, 0].float().cpu().numpy() == 0  # (h, w)
-    # The loss is a cosine: a student is free in the length of its features, so only their direction is shown.
-    directions = F.normalize(torch.cat([student, out, teacher]).float(), dim=1)  # (3, C, h, w)
-    before, after, target = pca_colours(directions)  # (h, w, 3) each
-    before[hidden] = HIDDEN
-    if not generate:
-        after[hidden] = HIDDEN
-    covered = cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    covered[cv2.resize(hidden.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) > 0] = HIDDEN
-    large = [cv2.resize(p, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) for p in (before, after, target)]
-    return [covered, *large]
+def _covered(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """The small image, black where a scale's positions (h, w) are hidden."""
+    covered = image.copy()
+    covered[_enlarged(hidden.astype(np.uint8)) > 0] = HIDDEN
+    return covered
+
+
+def _directions(maps: Tensor) -> Tensor:
+    """What the loss, a cosine, looks at: a student is free in the length of its features."""
+    return F.normalize(maps.float(), dim=1)  # (1, C, h, w)
+
+
+def _enlarged(cells: np.ndarray) -> np.ndarray:
+    return cv2.resize(cells, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
 
 
 def _bars(errors: dict[str, float], colour: tuple[int, int, int], generate: bool) -> np.ndarray:
     """The errors of a scale as bars from 0 to 1; the one that the picture shows has the colour of the variant."""
-    names = {"without": "gaps left", "with": "restored", "unmasked": "nothing hidden"}
+    names = {"without": "module off", "with": "module on", "unmasked": "nothing hidden"}
     now = "with" if generate else "without"
     return below(
         [

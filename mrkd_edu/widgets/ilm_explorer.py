@@ -78,8 +78,9 @@ def render_ilm(
         normal: the features of `image` if they are known already.
 
     Returns:
-        `values` has the mask's share of the image, `mask_share`, and the mean cosine distance inside the mask at every
-        stride, such as `distance_4`: not a number where no place for a patch was found.
+        `values` has `patches`, how many left a visible change; their mean `patch_height` and `patch_width`, as shares
+        of the image; `mask_share` and `object_share` of the image; and the mean cosine distance inside the mask at
+        every stride, such as `distance_4`. Without a visible change, sizes and distances are not numbers.
     """
     anomaly = add_anomaly(image, settings, np.random.default_rng(seed), source)
     before = look_at(see, image) if normal is None else normal
@@ -92,11 +93,13 @@ def render_ilm(
     picture = below(
         [
             beside(_pictures(image, anomaly, settings, cut_from)),
-            beside([_distance(m.numpy(), anomaly, s, d) for m, s, d in zip(maps, strides, inside, strict=True)]),
             _colour_scale(),
+            beside([_distance(m.numpy(), anomaly, s, d) for m, s, d in zip(maps, strides, inside, strict=True)]),
+            _legend(),
         ]
     )
-    values = {"mask_share": float(anomaly.mask.mean())}
+    values = {"patches": float(len(anomaly.boxes)), **_mean_size(anomaly)}
+    values |= {"mask_share": float(anomaly.mask.mean()), "object_share": _object_share(image, settings)}
     values |= {f"distance_{stride}": distance for stride, distance in zip(strides, inside, strict=True)}
     return View(picture, _finding(anomaly, settings, strides, inside), values)
 
@@ -169,16 +172,18 @@ def explore_ilm(
         return view
 
     rule = ESTIMATED if settings is None else NONE if settings.background is None else GIVEN
-    return Explorer("explore_ilm", _controls(len(pictures), begin, rule), render)
+    return Explorer("explore_ilm", _controls(len(pictures), begin, rule, begin.background or estimated), render)
 
 
 # ---- controls ----------------------------------------------------------------------------------------------
 
 
-def _controls(pictures: int, begin: NSA, rule: str) -> dict[str, ipywidgets.ValueWidget]:
+def _controls(
+    pictures: int, begin: NSA, rule: str, background: tuple[int, int] | None
+) -> dict[str, ipywidgets.ValueWidget]:
     sources = [("another image", "other"), ("the same image", "same")]
     rules = [("none: all is object", NONE), ("estimated from the images", ESTIMATED), ("grey and tolerance", GIVEN)]
-    grey, tolerance = begin.background or (200, 60)
+    grey, tolerance = background or (200, 60)
     controls = {
         "photo": ipywidgets.Dropdown(
             options=[(f"picture {i + 1}", i) for i in range(pictures)],
@@ -187,7 +192,7 @@ def _controls(pictures: int, begin: NSA, rule: str) -> dict[str, ipywidgets.Valu
             tooltip="which normal image gets a defect",
         ),
         "seed": ipywidgets.IntSlider(
-            0, 0, 99, description="seed", tooltip="another seed draws other sizes and other places"
+            0, 0, 99, description="seed", tooltip="draws sizes and places, and which other image is cut from"
         ),
         "patches": ipywidgets.IntSlider(
             begin.patches,
@@ -259,20 +264,18 @@ def _pictures(image: np.ndarray, anomaly: Anomaly, settings: NSA, source: np.nda
         corner = box.left + box.width - 1, box.top + box.height - 1
         cv2.rectangle(mask, (box.left, box.top), corner, BOX, line)
     shown = anomaly.image if found else _notice(image, _reason(image, source, settings))
-    if settings.background is None:
-        titles = ["normal image", "patches from itself" if source is image else "patches from this one"]
-    else:
-        share = 100 * foreground(image, settings.background).mean()
-        titles = [f"normal, object {share:.0f} %", "patches from its object" if source is image else "patches from here"]
+    normal = "normal"
+    if settings.background is not None:
+        normal += f": {100 * _object_share(image, settings):.0f} % is object"
     return [
-        panel(_dimmed(image, settings), titles[0]),
+        panel(_struck(image, settings), normal),
         panel(shown, "with synthetic defect") if found else panel(shown, "no synthetic defect", colour=ALARM),
         panel(mask, f"mask: {100 * anomaly.mask.mean():.1f} % of image" if found else "mask: empty"),
-        panel(_dimmed(source, settings), titles[1]),
+        panel(_struck(source, settings), "cut from: itself" if source is image else "cut from: another image"),
     ]
 
 
-def _dimmed(image: np.ndarray, settings: NSA) -> np.ndarray:
+def _struck(image: np.ndarray, settings: NSA) -> np.ndarray:
     """The image with what counts as background struck out by thin lines."""
     if settings.background is None:
         return image
@@ -297,9 +300,15 @@ def _distance(distances: np.ndarray, anomaly: Anomaly, stride: int, mean: float)
 def _colour_scale() -> np.ndarray:
     colours = np.rint(255 * HEAT(np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)  # (256, 3)
     strip = np.tile(colours, (LINE, 1, 1))
-    text = "1 or more: teacher's cosine distance, normal to defective, at every position"
-    meaning = "cyan: border of the mask    orange: boxes of the patches    blue stripes: what counts as background"
-    return below([beside([write(12, "0"), strip, write(740, text)], gap=8), write(1040, meaning)], gap=0)
+    text = "Cosine distance between the two images, as the teacher sees them:"
+    return beside([write(620, text, bold=True), write(12, "0"), strip, write(100, "1 or more")], gap=8)
+
+
+@lru_cache
+def _legend() -> np.ndarray:
+    return write(
+        1060, "cyan: border of the mask    orange: boxes of the patches    blue stripes: what counts as background"
+    )
 
 
 def _notice(image: np.ndarray, text: str) -> np.ndarray:
@@ -314,17 +323,32 @@ def _notice(image: np.ndarray, text: str) -> np.ndarray:
 def _reason(image: np.ndarray, source: np.ndarray, settings: NSA) -> str:
     """Why there is no defect, as far as one can tell, and what to do: lines of text for the picture."""
     if settings.background is None:
-        return "The patch looks like\nwhat was there before.\nTry another seed."
+        return "No patch that can be\nseen. Try another seed\nor another size."
     if not all(foreground(part, settings.background).any() for part in (image, source)):
         return "All is background:\nno place for a patch.\nChange the rule."
     return "No place for a patch\non the object found.\nTry smaller patches,\nanother seed or rule."
 
 
+def _mean_size(anomaly: Anomaly) -> dict[str, float]:
+    """Of the patches as they were put down, shares of the image's height and width."""
+    if not anomaly.boxes:
+        return {"patch_height": float("nan"), "patch_width": float("nan")}
+    height, width = anomaly.mask.shape
+    return {
+        "patch_height": float(np.mean([box.height for box in anomaly.boxes])) / height,
+        "patch_width": float(np.mean([box.width for box in anomaly.boxes])) / width,
+    }
+
+
+def _object_share(image: np.ndarray, settings: NSA) -> float:
+    return 1.0 if settings.background is None else float(foreground(image, settings.background).mean())
+
+
 def _finding(anomaly: Anomaly, settings: NSA, strides: Sequence[int], inside: Sequence[float]) -> str:
     if not anomaly.boxes:
         if settings.background is None:
-            return "No defect: the patch cannot be told from what was there."
-        return "No defect: no place for a patch was found that keeps to the background rule."
+            return "No defect: no patch changes anything that can be seen."
+        return "No defect: no patch keeps to the background rule and changes anything that can be seen."
     best = int(np.argmax(inside))
     patches = "1 patch changes" if len(anomaly.boxes) == 1 else f"{len(anomaly.boxes)} patches change"
     return (

@@ -140,12 +140,13 @@ def render_growth(growth: Growth, strength: float) -> View:
     look, models = growth.look(strength), growth.models
     side = min(LARGEST, (WIDTH - GAP * len(models)) // (len(models) + 1))
     shown = outline(look.pair.defective, look.pair.mask) if look.pair.mask.any() else look.pair.normal
-    title = f"{growth.kind}, strength {strength:.2f}" if strength else "normal, strength 0"
+    title = f"{growth.kind} (cyan), strength {strength:.2f}" if strength else "normal, strength 0"
     top = [below([panel(shown, title, size=side), _colour_scale(side)], gap=6)]
     for name, model in models.items():
         title, colour = f"{name}: {_verdict(look.scores[name])}", rgb(colour_of(model.settings.variant))
         threshold = threshold_of(name, model)
-        top.append(judged(look.pair.defective, look.maps[name], threshold, title, size=side, colour=colour))
+        mask = look.pair.mask
+        top.append(judged(look.pair.defective, look.maps[name], threshold, title, size=side, colour=colour, mask=mask))
     values = {f"{name}_score": score for name, score in look.scores.items()}
     values |= {f"{name}_leakage": leaks for name, leaks in look.leakage.items() if np.isfinite(leaks)}
     picture = below([beside(top), _curves(growth, strength)])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cv2
 import ipywidgets
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.leakage import leakage_sums
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import preset
-from mrkd_edu.plots import TIMES, colour_of, outline
+from mrkd_edu.plots import TIMES, colour_of, outline, scale_colours
 from mrkd_edu.run import Plan, run, run_key, split
 from mrkd_edu.train import Moment
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
@@ -36,6 +37,7 @@ from mrkd_edu.widgets.panels import GAP, View, below, beside, framed, panel, png
 
 SHOWN, NORMAL, PAIRS = 3, 4, 4  # images that are shown; normal ones that set the colours; pairs for leakage
 WIDTH, LARGEST = 924, 300  # of the picture; side of a panel, pixels
+SCALE, WHITE = 140, (255, 255, 255)  # width of the colour scale, pixels
 LOOKS = 24  # in a training, unless the slider says otherwise
 PACES = (1, 2, 5, 10, 20, 50, 100)  # steps between two looks
 DECADE = (1, 2, 5)
@@ -98,9 +100,7 @@ def render_training(state: TrainingState) -> View:
         else:
             values[f"score_{i + 1}"] = float(state.maps[i].max()) / state.level
             shown.append(judged(image, state.maps[i], state.level, name, size=side, unit=unit, mask=mask))
-    what = "the threshold" if state.calibrated else "the highest score of normal images that are held out"
-    scale = write(WIDTH, f"Anomaly maps, one colour scale: from 0 to 2 {TIMES} {what}")
-    return View(below([_curves(state), scale, beside(shown)]), _finding(state, values, unit), values)
+    return View(below([_curves(state), _caption(state), beside(shown)]), _finding(state, values, unit), values)
 
 
 def watch_training(
@@ -436,15 +436,26 @@ def _button(name: str, icon: str, tooltip: str, press: Callable[[], None]) -> ip
     return button
 
 
+def _caption(state: TrainingState) -> np.ndarray:
+    """What is seen below, and what its colours mean: uint8 (h, WIDTH, 3)."""
+    cyan = ", cyan: true defect" if state.masks.any() else ""
+    if state.maps is None:
+        return write(WIDTH, f"The images that are watched{cyan}")
+    unit = "the threshold" if state.calibrated else "the highest held-out normal score"
+    bar = cv2.copyMakeBorder(np.tile(scale_colours(SCALE), (18, 1, 1)), 3, 3, 0, 0, cv2.BORDER_CONSTANT, value=WHITE)
+    what = write(WIDTH - SCALE - 4 * GAP, f"Anomaly maps{cyan}; colours: 0 to 2 {TIMES} {unit}")
+    return beside([what, write(GAP, "0"), bar, write(GAP, "2")], gap=8)
+
+
 def _curves(state: TrainingState) -> np.ndarray:
     """Loss and leakage over the steps: uint8 (h, WIDTH, 3)."""
     done, half, colour = len(state.loss), (WIDTH - GAP) // 2, rgb(colour_of(state.variant))
     ticks = tuple((float(t), str(t)) for t in sorted({0, state.steps // 2, state.steps}))
     across = Axis(0, state.steps, ticks, "training step")
     step, leaks = [s for s, _ in state.leakage], [v for _, v in state.leakage]
-    loss = f"loss of {state.variant}, logarithmic" + (f": {state.loss[-1]:.3f}" if done else "")
+    loss = f"loss of {state.variant}" + (f": {state.loss[-1]:.3f}" if done else "") + " (logarithmic axis)"
     copied = "leakage, mean over scales" + (f": {100 * leaks[-1]:.0f} %" if leaks else "")
-    losses, leakages = Curve(range(1, done + 1), state.loss, colour, dots=False), Curve(step, leaks, colour)
+    losses, leakages = Curve(range(1, done + 1), state.loss, colour, dots=0), Curve(step, leaks, colour)
     return beside(
         [
             chart(loss, across, loss_axis(state.loss), [losses], width=half, now=done),

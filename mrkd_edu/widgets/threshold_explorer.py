@@ -1,8 +1,8 @@
 """The threshold explorer: move the line between normal and defective, and watch everything that hangs on it.
 
 One threshold decides twice: a pixel of the anomaly map above it is called defective, and an image is as soon as one of
-its pixels is. So one slider moves the outline in the picture, the confusion matrix, precision and recall, and a point on
-two curves.
+its pixels is. So one slider moves the outline in the picture, the line among the scores, the confusion matrix,
+precision, recall and F1, and a point on two curves.
 """
 
 from __future__ import annotations
@@ -14,37 +14,26 @@ from functools import lru_cache
 import cv2
 import ipywidgets
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.ticker import PercentFormatter
-from matplotlib.transforms import Transform
 from PIL import Image, ImageDraw
 from sklearn.metrics import roc_curve
 
 from mrkd_edu.data.images import read_image
 from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.metrics import pro_curve
-from mrkd_edu.plots import (
-    THRESHOLDS_SHOWN,
-    TIMES,
-    Evaluations,
-    Picture,
-    colour_of,
-    comparable,
-    dashes,
-    in_our_style,
-    outline,
-)
+from mrkd_edu.plots import SPACE, THRESHOLDS_SHOWN, TIMES, TRUTH_COLOUR, Evaluations, colour_of, comparable, outline
+from mrkd_edu.widgets.chart import SMALL, Axis, Curve, chart
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import rgb
-from mrkd_edu.widgets.panels import INK, View, bar, below, beside, font, panel, write
+from mrkd_edu.widgets.panels import GAP, INK, View, bar, below, beside, font, panel, write
 
-PHOTO = 400  # side of the picture, pixels
-MATRIX = 288  # width of the confusion matrix, pixels
-CHART = (416, 300)  # width and height of a chart, pixels
+PHOTO, MATRIX, CHART = 400, 288, 416  # widths of the picture, the confusion matrix and a chart, pixels
+HIGH = 258  # height of a chart's field with its axes, pixels
 PRO_END = 0.3  # false-positive rate where AUPRO stops
+PRO_POINTS, PRO_DOTS = 121, 12  # of a drawn PRO curve; every how many are marked
 CALLED = (230, 159, 0)  # orange, of pixels that are called defective
-RIGHT, WRONG = (0, 114, 178), (213, 94, 0)  # blue, vermilion: of verdicts
-ARROW = 9  # pixels
+RIGHT, WRONG = (84, 96, 112), (170, 51, 119)  # slate, purple: of verdicts; no variant has these
+ROW, LABEL = 44, 100  # height of a row of scores; width of its name, pixels
+LANES = 5  # dots of a row lie in so many lanes, so that equal scores do not hide each other
 
 
 # ---- one evaluation at many thresholds ---------------------------------------------------------------------
@@ -105,24 +94,32 @@ class Judge:
 
     Args:
         evaluation: with masks, a threshold, and normal and defective images.
+        name: of the model in the picture; "" takes its variant.
+
+    Attributes:
+        roc: false-positive and true-positive rate of the image scores, (P,) each.
+        pro: false-positive rate and PRO of the maps, up to where AUPRO stops, thinned out for drawing, (Q,) each.
 
     Raises:
         ValueError: something of that is missing.
     """
 
-    def __init__(self, evaluation: Evaluation):
-        labels, variant = evaluation.labels, evaluation.variant
+    def __init__(self, evaluation: Evaluation, name: str = ""):
+        labels, self.name = evaluation.labels, name or evaluation.variant
         if evaluation.masks is None:
             raise ValueError("the threshold explorer needs ground-truth masks; this data set has none")
         if not evaluation.threshold or evaluation.threshold < 0:
-            raise ValueError(f"{variant} has no threshold above 0: take a model that `run` trained, or calibrate it")
+            raise ValueError(f"{self.name} has no threshold above 0: take a model that `run` trained, or calibrate it")
         if not 0 < labels.sum() < len(labels):
-            raise ValueError("the threshold explorer needs normal and defective test images; this test set has one kind")
-        self.evaluation, self.labels = evaluation, labels
+            raise ValueError("the threshold explorer needs normal and defective test images; here is one kind only")
+        self.evaluation, self.labels, self.colour = evaluation, labels, rgb(colour_of(evaluation.variant))
         self.masks, self.threshold = evaluation.masks, evaluation.threshold  # (N, S, S), a number
         self.normal_pixels = evaluation.maps[~evaluation.masks]  # (P,)
         self.curve = pro_curve(evaluation.maps, evaluation.masks)
         self._rising = -self.curve.thresholds
+        self.roc = roc_curve(labels, evaluation.scores)[:2]
+        grid = PRO_END * np.linspace(0, 1, PRO_POINTS) ** 2  # dense where curves are steep
+        self.pro = np.append(0, grid), np.append(0, np.interp(grid, self.curve.fpr, self.curve.pro))
 
     def at(self, multiple: float) -> Verdicts:
         """The verdicts at a multiple of the model's own threshold: images, and pixels, with a score above it."""
@@ -143,119 +140,46 @@ class Judge:
         return float(np.float32(multiple * self.threshold))
 
 
-# ---- charts that are drawn once ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart as pixels, on which a point can be put.
-
-    Attributes:
-        image: uint8 (H, W, 3).
-        place: data to pixels, counted from the lower left corner.
-        end: the largest x that is drawn.
-    """
-
-    image: np.ndarray
-    place: Transform
-    end: float
-
-    def with_point(self, x: float, y: float, colour: tuple[int, int, int]) -> np.ndarray:
-        """The chart with a point at data (x, y); an arrow on the right border where x is beyond the chart."""
-        picture = self.image.copy()
-        left, up = self.place.transform((min(x, self.end), y))
-        at = round(float(left)), round(len(picture) - 1 - float(up))
-        if x > self.end:
-            tip, back = (at[0] + ARROW, at[1]), at[0] - ARROW
-            corners = np.array([tip, (back, at[1] - ARROW), (back, at[1] + ARROW)])
-            cv2.fillPoly(picture, [corners], colour, cv2.LINE_AA)
-            cv2.polylines(picture, [corners], True, INK, 2, cv2.LINE_AA)
-            return picture
-        for radius, fill in ((10, INK), (8, (255, 255, 255)), (6, colour)):
-            cv2.circle(picture, at, radius, fill, -1, cv2.LINE_AA)
-        return picture
-
-
-def roc_chart(judges: Sequence[Judge]) -> Chart:
-    """The ROC curves of the image scores."""
-    curves = [roc_curve(j.labels, j.evaluation.scores)[:2] for j in judges]
-    return _chart(judges, curves, 1.0, "image ROC", "normal images called defective", "defective images found")
-
-
-def pro_chart(judges: Sequence[Judge]) -> Chart:
-    """The PRO curves of the anomaly maps, up to where AUPRO stops."""
-    grid = PRO_END * np.linspace(0, 1, 500) ** 2  # enough for the eye, dense where curves are steep
-    curves = [
-        (np.append(0, grid), np.append(0, np.interp(grid, j.curve.fpr, j.curve.pro))) for j in judges
-    ]
-    return _chart(judges, curves, PRO_END, "PRO of the maps", "normal pixels called defective", "area of defects found")
-
-
-@in_our_style
-def _chart(
-    judges: Sequence[Judge],
-    curves: Sequence[tuple[np.ndarray, np.ndarray]],
-    end: float,
-    title: str,
-    x: str,
-    y: str,
-) -> Chart:
-    figure = Picture(figsize=(CHART[0] / 100, CHART[1] / 100), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    ax = figure.subplots()
-    for i, (judge, (across, up)) in enumerate(zip(judges, curves, strict=True)):
-        variant = judge.evaluation.variant
-        ax.plot(across, up, color=colour_of(variant), linestyle=dashes(i), label=variant, clip_on=False)
-    ax.set(xlim=(0, end), ylim=(0, 1), xlabel=x, ylabel=y)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_title(title)
-    ax.legend(loc="lower right")
-    canvas.draw()
-    return Chart(np.asarray(canvas.buffer_rgba())[..., :3].copy(), ax.transData.frozen(), end)
-
-
 # ---- the explorer ------------------------------------------------------------------------------------------
 
 
 def render_threshold(
-    judge: Judge, image: np.ndarray, index: int, multiple: float, roc: Chart, pro: Chart
+    judges: Sequence[Judge], image: np.ndarray, index: int, multiple: float, *, model: int = 0
 ) -> View:
-    """A test image with what is called defective in it, the confusion matrix, and the point on both curves.
+    """A test image with what is called defective in it, all scores, the confusion matrix, and the point on both curves.
 
     Args:
-        judge: of the model.
+        judges: of all models whose curves are shown; of the same test set.
         image: the test image, uint8 (H, W, 3).
         index: its number in the test set.
         multiple: the threshold, in multiples of the model's own.
-        roc, pro: the charts of all models, see `roc_chart` and `pro_chart`.
+        model: number of the judge that judges.
 
     Returns:
         `values` has the numbers: `threshold`, the counts `found`, `missed`, `false_alarms`, `passed`, and `precision`
         (not a number where nothing is called defective), `recall`, `f1`, `false_alarm_rate`, `pixel_false_alarm_rate`,
-        `pro`, and the share of this image that is called defective, `called_share`.
+        `pro`, the share of this image that is called defective, `called_share`, and the share of its defect,
+        `defect_found` (not a number where there is none).
+
+    Raises:
+        ValueError: a threshold below 0.
     """
+    if multiple < 0:
+        raise ValueError(f"the threshold is a multiple of the model's own, 0 or more; got {multiple}")
+    judge = judges[model]
     verdicts, line = judge.at(multiple), judge.line(multiple)
-    called = judge.evaluation.maps[index] > line  # (S, S)
+    called, truth = judge.evaluation.maps[index] > line, judge.masks[index]  # (S, S) each
     said = _outcome(bool(judge.labels[index]), bool(judge.evaluation.scores[index] > line))
-    colour = rgb(colour_of(judge.evaluation.variant))
-    score = judge.evaluation.scores[index] / judge.threshold
+    defect_found = float(called[truth].mean()) if truth.any() else float("nan")
     photo = below(
         [
-            panel(_marked(image, called, judge.masks[index]), f"this image: {said}", size=PHOTO),
-            write(PHOTO, f"its score: {score:.2f} {TIMES} the model's threshold"),
-            write(PHOTO, f"the line: {multiple:.2f} {TIMES} the model's threshold", bold=True),
-            write(PHOTO, "orange: called defective    cyan: true defect"),
+            panel(_marked(image, called, truth), f"this image: {said}", size=PHOTO),
+            _key(float(called.mean()), defect_found),
         ],
         gap=4,
     )
-    charts = below(
-        [
-            roc.with_point(verdicts.false_alarm_rate, verdicts.recall, colour),
-            pro.with_point(verdicts.pixels, verdicts.area, colour),
-        ]
-    )
-    picture = beside([photo, below([_matrix(verdicts), *_shares(verdicts, colour)]), charts])
+    left = below([beside([photo, below([_matrix(verdicts), *_shares(verdicts)])]), _scores(judge, multiple, index)])
+    picture = beside([left, below([_roc(judges, model, verdicts), _pro(judges, model, verdicts)])])
     values = {
         "threshold": line,
         "found": float(verdicts.found),
@@ -269,8 +193,9 @@ def render_threshold(
         "pixel_false_alarm_rate": verdicts.pixels,
         "pro": verdicts.area,
         "called_share": float(called.mean()),
+        "defect_found": defect_found,
     }
-    return View(picture, _finding(judge.evaluation.variant, multiple, verdicts, said), values)
+    return View(picture, _finding(judge.name, multiple, verdicts, said), values)
 
 
 def explore_threshold(evaluations: Evaluations, images: Sequence[int] | None = None) -> Explorer:
@@ -285,14 +210,14 @@ def explore_threshold(evaluations: Evaluations, images: Sequence[int] | None = N
             such image.
         data.images.DataError: an image that is no longer there, shown in the explorer.
     """
-    judges = [Judge(evaluation) for evaluation in comparable(evaluations)]
+    listed = comparable(evaluations)
+    variants = [evaluation.variant for evaluation in listed]
+    unique = len(set(variants)) == len(variants)
+    judges = [Judge(e, e.variant if unique else f"{i}: {e.variant}") for i, e in enumerate(listed, 1)]
     samples = judges[0].evaluation.samples
     offered = list(range(len(samples)) if images is None else images)
     if not offered or not all(0 <= i < len(samples) for i in offered):
         raise ValueError(f"images must be numbers from 0 to {len(samples) - 1}, at least one; got {offered}")
-    roc, pro = roc_chart(judges), pro_chart(judges)
-    variants = [j.evaluation.variant for j in judges]
-    unique = len(set(variants)) == len(variants)
     defective = [i for i in offered if samples[i].label]
 
     @lru_cache(maxsize=32)
@@ -300,7 +225,7 @@ def explore_threshold(evaluations: Evaluations, images: Sequence[int] | None = N
         return read_image(samples[photo].path, PHOTO)
 
     def render(model: int, photo: int, multiple: float) -> View:
-        return render_threshold(judges[model], picture(photo), photo, multiple, roc, pro)
+        return render_threshold(judges, picture(photo), photo, multiple, model=model)
 
     controls = {
         "multiple": ipywidgets.FloatSlider(
@@ -312,7 +237,7 @@ def explore_threshold(evaluations: Evaluations, images: Sequence[int] | None = N
             tooltip="in multiples of the model's own threshold, which was chosen from normal images",
         ),
         "model": ipywidgets.Dropdown(
-            options=[(v if unique else f"{i + 1}: {v}", i) for i, v in enumerate(variants)],
+            options=[(judge.name, i) for i, judge in enumerate(judges)],
             value=0,
             description="model",
             tooltip="whose scores and maps are judged",
@@ -348,18 +273,120 @@ def _marked(image: np.ndarray, called: np.ndarray, truth: np.ndarray) -> np.ndar
     return outline(photo, truth)
 
 
+def _key(called: float, defect_found: float) -> np.ndarray:
+    """What the colours of the picture mean, and how much there is of them: uint8 (h, PHOTO, 3)."""
+    true = f"true defect: {_percent(defect_found)} of it called" if np.isfinite(defect_found) else "true defect: none"
+    lines = ((CALLED, f"called defective: {_percent(called)} of the image"), (TRUTH_COLOUR, true))
+    rows = [beside([_swatch(colour), write(PHOTO - 24 - 6, text)], gap=6) for colour, text in lines]
+    return below(rows, gap=0)
+
+
+def _swatch(colour: tuple[int, int, int]) -> np.ndarray:
+    square = np.full((24, 24, 3), 255, np.uint8)
+    cv2.rectangle(square, (3, 4), (20, 20), (0, 0, 0), -1)
+    cv2.rectangle(square, (5, 6), (18, 18), colour, -1)
+    return square
+
+
+def _scores(judge: Judge, multiple: float, index: int) -> np.ndarray:
+    """Every image's score as a dot, right or wrong at this line: uint8 (h, PHOTO + GAP + MATRIX, 3)."""
+    width = PHOTO + GAP + MATRIX
+    strip = _score_rows(width).copy()
+    scores = judge.evaluation.scores / judge.threshold  # (N,)
+    line = judge.line(multiple)
+    wrong = ((judge.evaluation.scores > line) != (judge.labels == 1)).astype(int)  # (N,)
+    places: dict[int, tuple[int, int]] = {}
+    for row in (0, 1):
+        images = np.flatnonzero(judge.labels == 1 - row)
+        for lane, i in enumerate(images[np.argsort(scores[images], kind="stable")].tolist()):
+            places[i] = _column(width, scores[i]), row * ROW + 9 + lane % LANES * (ROW - 20) // (LANES - 1)
+            cv2.circle(strip, places[i], 5, (RIGHT, WRONG)[wrong[i]], -1, cv2.LINE_AA)
+    for radius, colour in ((10, (0, 0, 0)), (8, CALLED), (5, (RIGHT, WRONG)[wrong[index]])):
+        cv2.circle(strip, places[index], radius, colour, -1, cv2.LINE_AA)
+    column = _column(width, multiple)
+    cv2.line(strip, (column, 0), (column, 2 * ROW), (0, 0, 0), 5)
+    cv2.line(strip, (column, 0), (column, 2 * ROW), CALLED, 3)
+    title = f"scores of all images, ringed: this one. The line: {multiple:.2f} {TIMES} {judge.name}'s threshold"
+    return below([write(width, title, bold=True), strip], gap=2)
+
+
+@lru_cache
+def _score_rows(width: int) -> np.ndarray:
+    """The empty rows with their names and the axis: uint8 (h, width, 3)."""
+    canvas = Image.new("RGB", (width, 2 * ROW + 24), "white")
+    pen = ImageDraw.Draw(canvas)
+    for row, name in enumerate(("defective", "normal")):
+        pen.rectangle([(LABEL, row * ROW + 1), (width, (row + 1) * ROW - 2)], fill=(240, 240, 240))
+        pen.text((0, row * ROW + ROW // 2), name, fill=INK, font=font(), anchor="lm")
+    for tick in np.arange(0, THRESHOLDS_SHOWN + 0.1, 0.5):
+        column = _column(width, tick)
+        pen.line([(column, 0), (column, 2 * ROW + 4)], (190, 190, 190))
+        text = f"{tick:g}" if tick < THRESHOLDS_SHOWN else f"\N{GREATER-THAN OR EQUAL TO} {tick:g}"
+        pen.text((column, 2 * ROW + 6), text, fill=INK, font=font(False, SMALL), anchor="ma")
+    pen.text((0, 2 * ROW + 6), "in thresholds", fill=INK, font=font(False, SMALL), anchor="la")
+    return np.array(canvas)
+
+
+def _column(width: int, score: float) -> int:
+    """Where a score in thresholds lies in the rows; what is beyond their end lies there."""
+    return LABEL + 12 + round((width - LABEL - 24) * float(np.clip(score / THRESHOLDS_SHOWN, 0, 1)))
+
+
+def _roc(judges: Sequence[Judge], model: int, verdicts: Verdicts) -> np.ndarray:
+    return chart(
+        f"ROC: finds {_percent(verdicts.recall)} of defective images",
+        _share_axis((0, 0.25, 0.5, 0.75, 1), "normal images called defective"),
+        _share_axis((0, 0.25, 0.5, 0.75, 1)),
+        _curves(judges, model, [judge.roc for judge in judges], "image_auroc", 1),
+        width=CHART,
+        height=HIGH,
+        spot=(model, verdicts.false_alarm_rate, verdicts.recall),
+        legend="AUROC",
+    )
+
+
+def _pro(judges: Sequence[Judge], model: int, verdicts: Verdicts) -> np.ndarray:
+    beyond = f" (now {_percent(verdicts.pixels)})" if verdicts.pixels > PRO_END else ""
+    return chart(
+        f"PRO: finds {_percent(verdicts.area)} of a defect's area",
+        _share_axis((0, 0.1, 0.2, PRO_END), f"normal pixels called defective{beyond}"),
+        _share_axis((0, 0.25, 0.5, 0.75, 1)),
+        _curves(judges, model, [judge.pro for judge in judges], "aupro", PRO_DOTS),
+        width=CHART,
+        height=HIGH,
+        spot=(model, verdicts.pixels, verdicts.area),
+        legend="AUPRO",
+    )
+
+
+def _share_axis(ticks: tuple[float, ...], label: str = "") -> Axis:
+    return Axis(ticks[0], ticks[-1], tuple((t, _percent(t)) for t in ticks), label)
+
+
+def _curves(
+    judges: Sequence[Judge], model: int, points: Sequence[tuple[np.ndarray, np.ndarray]], metric: str, dots: int
+) -> list[Curve]:
+    """One of every model, with the area under it; that of the model which judges is thick."""
+    curves = []
+    for i, (judge, (x, y)) in enumerate(zip(judges, points, strict=True)):
+        area = judge.evaluation.metrics.get(metric)
+        name = judge.name if area is None else f"{judge.name} {area:.3f}"
+        curves.append(Curve(x.tolist(), y.tolist(), judge.colour, name, dots, thick=5 if i == model else 2))
+    return curves
+
+
 def _matrix(verdicts: Verdicts) -> np.ndarray:
-    """The confusion matrix of the images, right verdicts blue and wrong ones vermilion: uint8 (h, MATRIX, 3)."""
+    """The confusion matrix of the images, right verdicts slate and wrong ones purple: uint8 (h, MATRIX, 3)."""
     rows = (
         ("defective images", (("found", verdicts.found, RIGHT), ("missed", verdicts.missed, WRONG))),
         ("normal images", (("false alarms", verdicts.false_alarms, WRONG), ("passed", verdicts.passed, RIGHT))),
     )
     half = MATRIX // 2 - 3
-    heads = beside([write(half, "called\ndefective"), write(half, "called\nnormal")], gap=6)
+    heads = beside([write(half, "called defective"), write(half, "called normal")], gap=6)
     parts = [write(MATRIX, "images of the test set", bold=True), heads]
     for name, cells in rows:
-        total = max(1, sum(count for _, count, _ in cells))
-        parts.append(write(MATRIX, f"{name}: {total}"))
+        total = sum(count for _, count, _ in cells)
+        parts.append(write(MATRIX, f"of {total} {name}:"))
         parts.append(beside([_cell(half, word, count, count / total, colour) for word, count, colour in cells], gap=6))
     return below(parts, gap=2)
 
@@ -368,7 +395,7 @@ def _cell(width: int, word: str, count: int, share: float, colour: tuple[int, in
     """A count on its colour, the fuller the larger the share of its row."""
     strength = 0.12 + 0.88 * share
     ground = tuple(round(255 + (c - 255) * strength) for c in colour)
-    ink = "white" if strength > 0.6 else INK
+    ink = "white" if strength > 0.75 else INK
     cell = Image.new("RGB", (width, 84), ground)
     draw = ImageDraw.Draw(cell)
     draw.text((width // 2, 34), str(count), fill=ink, font=font(True, 36), anchor="mm")
@@ -376,23 +403,36 @@ def _cell(width: int, word: str, count: int, share: float, colour: tuple[int, in
     return np.asarray(cell)
 
 
-def _shares(verdicts: Verdicts, colour: tuple[int, int, int]) -> list[np.ndarray]:
-    numbers = {"precision": verdicts.precision, "recall": verdicts.recall, "F1": verdicts.f1}
+def _shares(verdicts: Verdicts) -> list[np.ndarray]:
+    """Precision, recall and F1 as bars, with how they come about."""
+    found, called, defective = verdicts.found, verdicts.found + verdicts.false_alarms, verdicts.found + verdicts.missed
+    if called:
+        precision = f"precision {verdicts.precision:.2f} = {found} of {called} called"
+    else:
+        precision = "precision: none is called defective"
     return [
-        bar(
-            value,
-            f"{name}: " + ("\N{EN DASH} (nothing called defective)" if np.isnan(value) else f"{value:.2f}"),
-            width=MATRIX,
-            colour=colour,
-        )
-        for name, value in numbers.items()
+        bar(verdicts.precision, precision, width=MATRIX),
+        bar(verdicts.recall, f"recall {verdicts.recall:.2f} = {found} of {defective} defective", width=MATRIX),
+        bar(verdicts.f1, f"F1 {verdicts.f1:.2f} = 2 {TIMES} {found} / ({called} + {defective})", width=MATRIX),
     ]
 
 
-def _finding(variant: str, multiple: float, verdicts: Verdicts, said: str) -> str:
+def _percent(share: float) -> str:
+    """In whole percent, but nothing that is there as 0, and nothing that lacks some as 100.
+
+    Example:
+        >>> _percent(0.003), _percent(0.254), _percent(0.999)
+        ('<1\N{NO-BREAK SPACE}%', '25\N{NO-BREAK SPACE}%', '>99\N{NO-BREAK SPACE}%')
+    """
+    if 0 < share < 0.005:
+        return f"<1{SPACE}%"
+    return f">99{SPACE}%" if 0.995 <= share < 1 else f"{100 * share:.0f}{SPACE}%"
+
+
+def _finding(name: str, multiple: float, verdicts: Verdicts, said: str) -> str:
     defective, normal = verdicts.found + verdicts.missed, verdicts.false_alarms + verdicts.passed
     alarms = "1 false alarm" if verdicts.false_alarms == 1 else f"{verdicts.false_alarms} false alarms"
     return (
-        f"At {multiple:.2f} times its threshold {variant} finds {verdicts.found} of {defective} defective images, with "
+        f"At {multiple:.2f} times its threshold {name} finds {verdicts.found} of {defective} defective images, with "
         f"{alarms} among {normal} normal ones. This image: {said}."
     )
