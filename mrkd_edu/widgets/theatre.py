@@ -205,6 +205,7 @@ class TrainingTheatre(ipywidgets.VBox):
         )
         self.bar = ipywidgets.IntProgress(0, 0, steps, description="training")
         self.status, self.says, self.problem = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        self.says.add_class("mrkd-says")
         self.problem.add_class("mrkd-problem")
         self.picture = ipywidgets.Image(format="png")
         self.picture.add_class("mrkd-picture")
@@ -350,6 +351,7 @@ class TrainingChoice(ipywidgets.VBox):
         self.start_button = _button("Start", "play", "Train from the beginning; stops a training that runs", self.start)
         self.theatre = self._theatre()
         super().__init__([ipywidgets.HBox([self.choice, self.start_button]), self.theatre])
+        self.add_class("mrkd-choose-training")
 
     def _theatre(self) -> TrainingTheatre:
         return TrainingTheatre(self.data, self.plans[self.choice.value])
