@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 NBVAL := --nbval-lax --nbval-current-env --durations=12
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-gpu lab lint notebooks slides clean
+.PHONY: help demo test test-gpu lab playground lint notebooks slides clean
 
 help: ## say what there is to do
 	@echo "mrkd_edu: masked reverse knowledge distillation, made to be taught"
@@ -45,6 +45,10 @@ lint: $(VENV)/.ready-test ## check style (ruff) and types (mypy)
 	@echo "Checking style and types ..."
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m mypy
+
+playground: $(VENV)/.ready-notebooks ## open the explorers as an app without code, for a projector
+	@echo "Opening the playground. The first time it trains two models, about two minutes; then it is there in seconds."
+	@$(BIN)/python -m voila notebooks/playground.ipynb --progressive_rendering=True $(ARGS)
 
 notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new output
 	@$(BIN)/python notebooks/execute.py $(ARGS)

@@ -25,6 +25,7 @@ from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parent
 SWITCH = re.compile(r"^DATA = None\b", flags=re.MULTILINE)
+LIVE = "application/vnd.jupyter.widget-view+json"
 CAPTION = re.compile(r"\*Figure: (.+?)\*\s*(?:\n\n|$)", flags=re.DOTALL)
 
 
@@ -73,7 +74,7 @@ def execute(notebook: NotebookNode) -> None:
         cell.metadata.pop("execution", None)
         cell.metadata["slideshow"] = {"slide_type": slide_type(cell)}
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if not is_progress_bar(out)]
+            cell.outputs = [still(out) for out in cell.outputs if not is_progress_bar(out)]
     for cell, following in pairwise(notebook.cells):
         if caption := CAPTION.match(following.source):
             describe(cell, " ".join(caption[1].split()))
@@ -97,9 +98,16 @@ def describe(cell: NotebookNode, caption: str) -> None:
                 out.metadata[kind] = {"alt": caption}
 
 
+def still(output: NotebookNode) -> NotebookNode:
+    """An explorer as its picture alone: without its kernel the live view would be an error message."""
+    if any(kind.startswith("image/") for kind in output.get("data", {})):
+        output.data.pop(LIVE, None)
+    return output
+
+
 def is_progress_bar(output: NotebookNode) -> bool:
     """A bar is a widget; without its kernel only "0%" would be left of it."""
-    return "application/vnd.jupyter.widget-view+json" in output.get("data", {}) and "%|" in output["data"]["text/plain"]
+    return LIVE in output.get("data", {}) and "%|" in output["data"]["text/plain"]
 
 
 def said_on_stderr(notebook: NotebookNode) -> str:

@@ -109,9 +109,9 @@ def watch_training(
     """Train a model by a plan, and watch.
 
     In a notebook the training runs in the background: `watch = watch_training(...)` starts it, `watch` as a cell's last
-    line shows it, and `watch.wait()` in a later cell waits for its end. Elsewhere it runs at once, with a plain progress
-    bar, and has ended on return. In both cases `watch.model` is the trained and calibrated model. A training that ran to
-    its end is kept where `run` looks for it. A new training stops one that still runs.
+    line shows it, and `watch.wait()` in a later cell waits for its end. Elsewhere it runs at once, with a plain
+    progress bar, and has ended on return. In both cases `watch.model` is the trained and calibrated model. A training
+    that ran to its end is kept where `run` looks for it. A new training stops one that still runs.
 
     Args:
         data: its training images are learned from.
@@ -350,7 +350,8 @@ class TrainingChoice(ipywidgets.VBox):
         )
         self.start_button = _button("Start", "play", "Train from the beginning; stops a training that runs", self.start)
         self.theatre = self._theatre()
-        super().__init__([ipywidgets.HBox([self.choice, self.start_button]), self.theatre])
+        self._head = ipywidgets.HBox([self.choice, self.start_button])
+        super().__init__([self._head, self.theatre])
         self.add_class("mrkd-choose-training")
 
     def _theatre(self) -> TrainingTheatre:
@@ -359,7 +360,7 @@ class TrainingChoice(ipywidgets.VBox):
     def start(self) -> None:
         """Train the chosen plan from its beginning."""
         self.theatre = self._theatre()
-        self.children = [self.children[0], self.theatre]
+        self.children = [self._head, self.theatre]
         self.theatre.start()
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
