@@ -301,6 +301,6 @@ def _finding(kind: str, strength: float, look: Look) -> str:
     parts = []
     for name, score in look.scores.items():
         leaks = look.leakage[name]
-        copied = f" and copies {100 * leaks:.0f} % of it" if np.isfinite(leaks) else ""
+        copied = f" and copies {round(100 * leaks)} % of it" if np.isfinite(leaks) else ""
         parts.append(f"{name} gives {score:.2f} times its threshold ({_verdict(score).lower()}){copied}")
     return f"{what}: " + "; ".join(parts) + "."

@@ -457,7 +457,7 @@ def _curves(state: TrainingState) -> np.ndarray:
     across = Axis(0, state.steps, ticks, "training step")
     step, leaks = [s for s, _ in state.leakage], [v for _, v in state.leakage]
     loss = f"loss of {state.variant}" + (f": {state.loss[-1]:.3f}" if done else "") + " (logarithmic axis)"
-    copied = "leakage, mean over scales" + (f": {100 * leaks[-1]:.0f} %" if leaks else "")
+    copied = "leakage, mean over scales" + (f": {round(100 * leaks[-1])} %" if leaks else "")
     losses, leakages = Curve(range(1, done + 1), state.loss, colour, dots=0), Curve(step, leaks, colour)
     return beside(
         [
@@ -487,7 +487,7 @@ def _finding(state: TrainingState, values: dict[str, float], unit: str) -> str:
         return f"{state.variant} before its first of {state.steps} steps."
     says = f"{state.variant} after {len(state.loss)} of {state.steps} steps: loss {values['loss']:.3f}"
     if "leakage" in values:
-        says += f", {100 * values['leakage']:.0f} % of a defect copied"
+        says += f", {round(100 * values['leakage'])} % of a defect copied"
     if state.maps is not None:
         scores = ", ".join(f"{name} {values[f'score_{i + 1}']:.2f}" for i, name in enumerate(state.names))
         says += f"; scores in units of the {unit}: {scores}"
