@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -166,3 +168,10 @@ def test_a_notebook_keeps_a_picture_with_its_description() -> None:
     assert "application/vnd.jupyter.widget-view+json" in kept
     assert base64.b64decode(kept["image/jpeg"])[:2] == b"\xff\xd8"  # how JPEG begins
     assert metadata["image/jpeg"] == {"alt": "number 1"}
+
+
+def test_without_widgets_one_is_told_what_to_install() -> None:
+    code = "import sys; sys.modules['anywidget'] = None; import mrkd_edu.widgets"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "pip install 'mrkd-edu[notebooks]'" in run.stderr
