@@ -57,6 +57,16 @@ def leakage_sums(normal: FeaturePair, defective: FeaturePair, mask: Tensor) -> T
     return torch.stack(sums, 1)  # (2, K)
 
 
+def mean_leakage(normal: FeaturePair, defective: FeaturePair, mask: Tensor) -> float:
+    """Leakage of a batch, mean over its scales; not a number where the defect changes nothing at some scale.
+
+    Args:
+        normal, defective, mask: as for `leakage_sums`.
+    """
+    copied, there = leakage_sums(normal, defective, mask)  # (K,) each
+    return float((copied / there).mean()) if bool((there > 0).all()) else float("nan")
+
+
 @torch.no_grad()
 def leakage(
     features: Callable[[Tensor], FeaturePair], pairs: Iterable[tuple[Tensor, Tensor, Tensor]]

@@ -47,3 +47,11 @@ def chromium() -> str:
         "no browser: install Chromium (Debian, Ubuntu: `apt-get install chromium`) or Chrome "
         "so that `chromium` or `google-chrome` is on the PATH"
     )
+
+
+@pytest.fixture
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Explorers begin where they begin, whatever another test has chosen."""
+    from mrkd_edu.widgets import explorer, memory
+
+    monkeypatch.setattr(explorer, "_memory", memory.Memory())

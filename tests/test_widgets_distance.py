@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets import explorer as frame
 from mrkd_edu.widgets.click_picture import HERE
 from mrkd_edu.widgets.distance_explorer import (
     GAP,
@@ -25,6 +24,8 @@ from mrkd_edu.widgets.distance_explorer import (
 )
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.panels import framed, png
+
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 SIZE, CELLS, SCALES = 64, 16, 4
 
@@ -41,11 +42,9 @@ def images(rng: np.random.Generator) -> list[np.ndarray]:
 
 @pytest.fixture
 def explorer(model: MRKD, images: list[np.ndarray]) -> Iterator[Explorer]:
-    frame._remembered.clear()
     explorer = explore_distance(model, images)
     assert explorer.wait()
     yield explorer
-    frame._remembered.clear()
 
 
 def maps(*sides: int) -> list[Tensor]:
@@ -127,7 +126,7 @@ def test_sliders_set_the_position(explorer: Explorer) -> None:
 @pytest.mark.parametrize("panel", [(0, 0), (0, 3), (1, 1), (1, 4)])
 def test_a_click_sets_the_sliders(explorer: Explorer, panel: tuple[int, int]) -> None:
     x, y = place_of(panel, 3, 12)
-    explorer.picture.receive({"click": [x, y]})
+    explorer.shown.picture.receive({"click": [x, y]})
     assert (explorer.controls["row"].value, explorer.controls["col"].value) == (3, 12)
     assert explorer.wait()
     by_click = explorer.view
@@ -148,14 +147,14 @@ def test_clicks_are_measured_on_the_picture_that_is_shown(explorer: Explorer) ->
 def test_clicks_beside_the_panels_do_nothing(explorer: Explorer) -> None:
     before = explorer.state
     for place in ([0.0, 0.0], [1.0, 1.0], list(place_of((1, 0), 8, 8))):  # the last: on the legend
-        explorer.picture.receive({"click": place})
+        explorer.shown.picture.receive({"click": place})
     assert explorer.state == before
 
 
 def test_arrow_keys_move_cell_by_cell_and_stop_at_the_edge(explorer: Explorer) -> None:
     explorer.set(row=1, col=8)
-    explorer.picture.receive({"move": [1, 0]})
-    explorer.picture.receive({"move": [0, -4]})
+    explorer.shown.picture.receive({"move": [1, 0]})
+    explorer.shown.picture.receive({"move": [0, -4]})
     assert (explorer.controls["row"].value, explorer.controls["col"].value) == (0, 9)
 
 

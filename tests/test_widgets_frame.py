@@ -14,16 +14,12 @@ import pytest
 from ipywidgets.widgets.widget import _instances  # all widgets that the kernel keeps
 
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets import explorer as frame
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.latest import Latest
 from mrkd_edu.widgets.painter import paint_defects, painted_image
 from mrkd_edu.widgets.panels import View, below, beside, panel
 
-
-@pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame, "_remembered", {})
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 
 def slider() -> ipywidgets.IntSlider:
@@ -63,15 +59,15 @@ def test_the_picture_follows_and_goes_back() -> None:
     control = slider()
     explorer = Explorer("follows", {"number": control}, draw)
     assert explorer.wait()
-    first = explorer.picture.value
+    first = explorer.shown.picture.value
     control.value = 200
     assert explorer.wait()
     assert explorer.view is not None and explorer.view.values == {"number": 200}
-    assert explorer.picture.value != first
-    assert "number 200" in explorer.says.value
+    assert explorer.shown.picture.value != first
+    assert "number 200" in explorer.shown.says.value
     explorer.reset_button.click()
     assert explorer.wait()
-    assert explorer.picture.value == first
+    assert explorer.shown.picture.value == first
     assert explorer.busy.layout.visibility == "hidden"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +14,11 @@ from mrkd_edu.leakage import mask_at_scale
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT, NSA
 from mrkd_edu.teacher import Teacher
-from mrkd_edu.widgets import explorer as frame
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.ilm_explorer import STRIDES, See, explore_ilm, eyes, look_at, render_ilm
 from mrkd_edu.widgets.panels import View
+
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 SIZE = 64
 SEEDS = range(8)
@@ -47,13 +47,6 @@ def parts(rng: np.random.Generator) -> list[np.ndarray]:
     made = np.full((3, SIZE, SIZE, 3), 250, np.uint8)
     made[:, 12:52, 12:52] = rng.integers(0, 120, (3, 40, 40, 3), dtype=np.uint8)
     return list(made)
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered() -> Iterator[None]:
-    frame._remembered.clear()
-    yield
-    frame._remembered.clear()
 
 
 @pytest.fixture

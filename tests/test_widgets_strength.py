@@ -11,9 +11,9 @@ import torch
 from mrkd_edu.data.factory import CATEGORIES, render_pair
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets import explorer as frame
 from mrkd_edu.widgets import strength_explorer
 from mrkd_edu.widgets.chart import Axis, Curve, chart
+from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import see_once
 from mrkd_edu.widgets.strength_explorer import (
     COARSE_TO_FINE,
@@ -23,6 +23,8 @@ from mrkd_edu.widgets.strength_explorer import (
     explore_overgeneralisation,
     render_overgeneralisation,
 )
+
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 SIZE = 64
 FEW = (0.5, 1.0, 0.0, 0.25, 0.75)  # points of the curves; the real ones are many
@@ -42,11 +44,9 @@ def explorer(
 ) -> Iterator[OvergeneralisationExplorer]:
     monkeypatch.setattr(strength_explorer, "REST", 0.01)
     monkeypatch.setattr(strength_explorer, "COARSE_TO_FINE", FEW)
-    frame._remembered.clear()
     explorer = explore_overgeneralisation(models, "surface")
     assert explorer.wait()
     yield explorer
-    frame._remembered.clear()
 
 
 def batch(image: np.ndarray) -> torch.Tensor:
@@ -147,7 +147,7 @@ def test_a_strength_is_worked_out_once(
 
 def test_filling_stops_for_another_product(explorer: OvergeneralisationExplorer) -> None:
     explorer.controls["seed"].value = 1
-    frame.Explorer.wait(explorer)
+    Explorer.wait(explorer)
     left = explorer._current
     explorer.controls["seed"].value = 2
     assert explorer.wait()

@@ -14,13 +14,16 @@ import torch
 
 from mrkd_edu.data import AnomalyFolder
 from mrkd_edu.data.factory import make_toy
+from mrkd_edu.data.images import read_image
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.recipe import Recipe
 from mrkd_edu.run import Plan, run
 from mrkd_edu.train import TrainingError
 from mrkd_edu.widgets import theatre as module
-from mrkd_edu.widgets.theatre import TrainingState, TrainingTheatre, choose_training, render_training, watch_training
+from mrkd_edu.widgets.theatre import TrainingTheatre, watch_training
+from mrkd_edu.widgets.training_choice import choose_training
+from mrkd_edu.widgets.training_picture import TrainingState, render_training
 
 SIZE, STEPS = 64, 6
 PLAN = Plan("rd", size=SIZE, recipe=Recipe(steps=STEPS, batch=4, warmup=0, width=16))
@@ -239,6 +242,31 @@ def test_a_choice_begins_when_it_is_told_to_and_again(data: AnomalyFolder) -> No
     assert not first.wait(0)  # never begun
     choice.start_button.click()
     assert choice.theatre.wait(60)
+
+
+def test_a_choice_made_again_finds_the_training_that_runs(endless: TrainingTheatre, data: AnomalyFolder) -> None:
+    choice = choose_training(data, {"short": PLAN, "long": ENDLESS})
+    assert choice.theatre is endless and choice.choice.value == "long"
+    choice.choice.value = "short"  # a training that runs is not thrown away by a look at the menu
+    assert choice.theatre is endless
+
+
+def test_a_choice_whose_images_are_gone_says_so(data: AnomalyFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = choose_training(data, {"rd": PLAN})
+    monkeypatch.setattr(choice, "_new", lambda: read_image("gone.png", SIZE))
+    before = choice.theatre
+    choice.start_button.click()
+    assert "gone.png" in choice.theatre.problem.value and choice.theatre is before
+
+
+def test_nobody_waits_for_ever(endless: TrainingTheatre, data: AnomalyFolder) -> None:
+    with pytest.raises(RuntimeError, match="has not begun"):
+        TrainingTheatre(data, PLAN).wait()
+    endless.pause()
+    with pytest.raises(RuntimeError, match="is paused"):
+        endless.wait()
+    with pytest.raises(RuntimeError, match="started before"):
+        endless.start()
 
 
 def test_a_choice_of_nothing_is_refused(data: AnomalyFolder) -> None:

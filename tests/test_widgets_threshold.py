@@ -14,10 +14,11 @@ from sklearn.metrics import auc, confusion_matrix, f1_score, precision_score, re
 from mrkd_edu.data.folder import Sample
 from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.metrics import aupro, image_auroc, pro_curve
-from mrkd_edu.widgets import explorer as frame
 from mrkd_edu.widgets.chart import Axis, Curve, chart
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.threshold_explorer import CALLED, Judge, Verdicts, explore_threshold, render_threshold
+
+pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
 SIZE, NORMAL, DEFECTIVE = 32, 5, 7
 MULTIPLES = np.round(np.arange(0, 2.01, 0.05), 2)
@@ -60,11 +61,9 @@ def judge(one: Evaluation) -> Judge:
 
 @pytest.fixture
 def explorer(folder: Path, one: Evaluation) -> Iterator[Explorer]:
-    frame._remembered.clear()
     explorer = explore_threshold([one, evaluation(folder, "mrkd", seed=1)])
     assert explorer.wait()
     yield explorer
-    frame._remembered.clear()
 
 
 # ---- the numbers -------------------------------------------------------------------------------------------
@@ -211,13 +210,15 @@ def test_another_model_and_image(explorer: Explorer) -> None:
     assert "mrkd finds" in explorer.view.says
 
 
-def test_reset_and_memory(explorer: Explorer, one: Evaluation) -> None:
+def test_reset_and_memory(explorer: Explorer, folder: Path, one: Evaluation) -> None:
     explorer.set(multiple=0.4, photo=2)
-    again = explore_threshold(one)
+    again = explore_threshold([one, evaluation(folder, "mrkd", seed=1)])
     assert again.state == {"multiple": 0.4, "model": 0, "photo": 2}
     again.reset()
     assert again.state == {"multiple": 1.0, "model": 0, "photo": NORMAL}
     assert again.wait() and explorer.wait()
+    explorer.set(multiple=0.4)
+    assert explore_threshold(one).state["multiple"] == 1.0  # another choice of models begins anew
 
 
 def test_two_models_of_one_variant_are_told_apart(one: Evaluation) -> None:

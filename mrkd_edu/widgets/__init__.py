@@ -21,8 +21,9 @@ from mrkd_edu.widgets.flm_explorer import explore_flm
 from mrkd_edu.widgets.ilm_explorer import explore_ilm
 from mrkd_edu.widgets.painter import paint_defects
 from mrkd_edu.widgets.strength_explorer import explore_overgeneralisation
-from mrkd_edu.widgets.theatre import choose_training, watch_training
+from mrkd_edu.widgets.theatre import watch_training
 from mrkd_edu.widgets.threshold_explorer import explore_threshold
+from mrkd_edu.widgets.training_choice import choose_training
 
 __all__ = [
     "choose_training",

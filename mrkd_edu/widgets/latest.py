@@ -7,6 +7,7 @@ works on one wish, and then takes the newest there is; what came between was nev
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -18,7 +19,7 @@ class Latest(Generic[Wish]):
     """Calls `work(wish)` in a thread, one at a time, always with the newest wish.
 
     Args:
-        work: must catch its own errors.
+        work: should catch its own errors. Others are reported like those of any thread; the next wish is still heard.
 
     Example:
         >>> seen = []
@@ -44,8 +45,8 @@ class Latest(Generic[Wish]):
             self._wishes = [wish]
             if not self._idle.is_set():
                 return
+            threading.Thread(target=self._run, daemon=True).start()
             self._idle.clear()
-        threading.Thread(target=self._run, daemon=True).start()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Until nothing is left to do; False when that takes longer than `seconds`."""
@@ -58,4 +59,7 @@ class Latest(Generic[Wish]):
                     self._idle.set()
                     return
                 wish = self._wishes.pop()
-            self.work(wish)
+            try:
+                self.work(wish)
+            except Exception:
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 GAP = 12  # pixels between panels
+WIDTH, LARGEST = 924, 300  # of a picture with a row of panels; side of a panel; pixels
 TEXT = 17  # height of the letters, pixels
 LINE = 24  # height of a line of text, pixels
 INK = (34, 34, 34)

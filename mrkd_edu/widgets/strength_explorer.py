@@ -17,19 +17,18 @@ import torch
 
 from mrkd_edu.data.factory import CATEGORIES, Pair, growing_pair
 from mrkd_edu.data.factory.pairs import find_category
-from mrkd_edu.leakage import FeaturePair, leakage_sums
+from mrkd_edu.leakage import FeaturePair, mean_leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.plots import SPACE, TIMES, colour_of, outline, scale_colours
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
-from mrkd_edu.widgets.explorer import Explorer, explain
+from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import judged, rgb, see_once, threshold_of
 from mrkd_edu.widgets.latest import Latest
-from mrkd_edu.widgets.panels import GAP, View, below, beside, panel, write
+from mrkd_edu.widgets.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
 
 STEP = 0.05  # of the slider
 STRENGTHS = tuple(round(STEP * i, 2) for i in range(21))
 COARSE_TO_FINE = sorted(STRENGTHS, key=lambda s: -next(n for n in (10, 5, 2, 1) if round(s / STEP) % n == 0))
-WIDTH, LARGEST = 924, 300  # of the picture; side of a panel, pixels
 SHOW_EVERY = 4  # new points of the curves
 PRODUCTS = 100  # seeds to choose from
 REST = 0.3  # seconds without a move after which the hand rests
@@ -88,8 +87,7 @@ class Growth:
             pause()
             maps[name] = self.models[name].compare(teacher, student)[0].cpu().numpy()  # (S, S)
             scores[name] = float(maps[name].max()) / threshold_of(name, self.models[name])
-            copied, there = leakage_sums(self._normal[name], (teacher, student), mask)  # (K,) each
-            leakage[name] = float((copied / there).mean()) if bool((there > 0).all()) else float("nan")
+            leakage[name] = mean_leakage(self._normal[name], (teacher, student), mask)
         return Look(pair, maps, scores, leakage)
 
     def _features(self, image: np.ndarray) -> dict[str, FeaturePair]:
@@ -190,6 +188,12 @@ class OvergeneralisationExplorer(Explorer):
         """Until the picture has followed the controls and its curves are complete."""
         return super().wait(seconds) and self._filler.wait(seconds) and super().wait(seconds)
 
+    def close(self) -> None:
+        """Take it from the page, let go of its scenes, and stop working on its curves."""
+        self._current = None
+        self._growing.cache_clear()
+        super().close()
+
     def _render(self, kind: str, seed: int, strength: float) -> View:
         if self._last != (kind, seed, strength):
             self._last, self._moved = (kind, seed, strength), time.monotonic()
@@ -215,9 +219,9 @@ class OvergeneralisationExplorer(Explorer):
                     return
                 growth.look(strength, self._let_go_first)
                 if number % SHOW_EVERY == 0 or number == len(missing):
-                    self._ask()
+                    self._latest.ask(None)
         except Exception as error:  # as in a picture: the person looks at the widget
-            self.problem.value = explain(error)
+            self.shown.complain(error)
 
 
 def explore_overgeneralisation(models: Mapping[str, MRKD], category: str) -> OvergeneralisationExplorer:
