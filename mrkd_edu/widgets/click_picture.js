@@ -30,7 +30,7 @@ function render({ model, el }) {
   image.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     event.preventDefault();
-    stage.focus();
+    stage.focus({ preventScroll: true });
     image.setPointerCapture(event.pointerId);
     tell(event);
   });
@@ -45,13 +45,14 @@ function render({ model, el }) {
     model.send({ move: move.map((step) => step * (event.shiftKey ? FAR : 1)) });
   });
 
-  let shown = null;
+  const shown = []; // the addresses of pictures, the newest last
+  function free(keep) {
+    while (shown.length > keep) URL.revokeObjectURL(shown.shift());
+  }
+  image.onload = image.onerror = () => free(1); // older ones stay until the newest is there
   function show() {
-    const url = URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" }));
-    const old = shown;
-    shown = url;
-    image.onload = image.onerror = () => old && URL.revokeObjectURL(old); // the old one stays until the new is there
-    image.src = url;
+    shown.push(URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" })));
+    image.src = shown.at(-1);
   }
   function name() {
     stage.title = model.get("tooltip");
@@ -64,7 +65,7 @@ function render({ model, el }) {
   return () => {
     model.off("change:value", show);
     model.off("change:tooltip", name);
-    if (shown) URL.revokeObjectURL(shown);
+    free(0);
   };
 }
 

@@ -9,6 +9,7 @@ const TOOLS = [
 ];
 const UNDO_STEPS = 20;
 const GIVE_UP_MS = 4000; // an answer that takes longer is not waited for
+const PICK = 9; // diameter of the cursor that picks a colour, pixels of the picture
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -20,12 +21,15 @@ function element(tag, attributes = {}, ...children) {
 function render({ model, el }) {
   const side = model.get("side");
   const canvas = element("canvas", {
-    width: side, height: side, tabindex: "0", role: "img", "aria-label": model.get("tooltip"), class: "mrkd-canvas",
+    width: side, height: side, tabindex: "0", "aria-label": model.get("tooltip"), class: "mrkd-canvas",
+    role: "application", // else a screen reader keeps the arrow keys for itself
   });
   const ctx = canvas.getContext("2d", { willReadFrequently: true });
   const cursor = element("div", { class: "mrkd-cursor", "aria-hidden": "true" });
 
-  let tool = "brush", last = null, keyboard = null, keyDown = false;
+  let tool = "brush", last = null, keyDown = false;
+  let drawing = null; // the pointer that draws; a second finger or a palm does not
+  const keyboard = { x: side / 2, y: side / 2 };
   const undo = [];
 
   // ---- controls ------------------------------------------------------------------------------------------------
@@ -42,7 +46,10 @@ function render({ model, el }) {
   const clearButton = action("Clear", "back to the picture without paint", () => { remember(); drawBase().then(untouched); });
   const file = element("input", { type: "file", accept: "image/*", hidden: "" });
   const fileButton = action("Own photo", "open a photo of your own; dropping it on the picture works too", () => file.click());
-  file.addEventListener("change", () => file.files[0] && load(file.files[0]));
+  file.addEventListener("change", () => {
+    if (file.files[0]) load(file.files[0]);
+    file.value = ""; // else the same file could not be chosen again
+  });
 
   function slider(label, title, low, high, start) {
     const input = element("input", { type: "range", min: low, max: Math.round(high), value: Math.round(start), title });
@@ -58,7 +65,6 @@ function render({ model, el }) {
   function choose(name) {
     tool = name;
     for (const button of toolButtons) button.setAttribute("aria-pressed", String(button.dataset.tool === name));
-    canvas.style.cursor = name === "pick" ? "crosshair" : "none";
   }
   const diameter = () => Number(size.input.value);
 
@@ -128,45 +134,49 @@ function render({ model, el }) {
   }
   function showCursor(at) {
     const scale = canvas.clientWidth / side;
-    cursor.style.width = cursor.style.height = `${diameter() * scale}px`;
+    cursor.style.width = cursor.style.height = `${(tool === "pick" ? PICK : diameter()) * scale}px`;
     cursor.style.left = `${at.x * scale}px`;
     cursor.style.top = `${at.y * scale}px`;
-    cursor.style.display = tool === "pick" ? "none" : "block";
+    cursor.style.display = "block";
   }
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    canvas.setPointerCapture(event.pointerId);
+    if (event.button !== 0 || drawing !== null) return;
+    event.preventDefault();
+    canvas.focus({ preventScroll: true }); // a page that moves would draw a line
     const at = place(event);
     if (tool === "pick") return pick(at);
+    canvas.setPointerCapture(event.pointerId);
+    drawing = event.pointerId;
     remember();
     last = null;
     stroke(at, event.pointerType === "pen" ? 2 * event.pressure : 1);
-    event.preventDefault();
-    canvas.focus();
   });
   canvas.addEventListener("pointermove", (event) => {
     showCursor(place(event));
-    if (!canvas.hasPointerCapture(event.pointerId) || tool === "pick") return;
+    if (event.pointerId !== drawing) return;
     for (const part of event.getCoalescedEvents?.() ?? [event]) {
       stroke(place(part), part.pointerType === "pen" ? 2 * part.pressure : 1);
     }
   });
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+    canvas.addEventListener(end, (event) => { if (event.pointerId === drawing) drawing = null; });
+  }
   canvas.addEventListener("pointerleave", () => { cursor.style.display = "none"; });
 
   // ---- keyboard: arrows move, the space bar paints -------------------------------------------------------------
   canvas.addEventListener("keydown", (event) => {
     const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const key = event.key;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     let taken = true;
-    keyboard ??= { x: side / 2, y: side / 2 };
     if (moves[key]) {
       const far = event.shiftKey ? side / 16 : side / 64;
       keyboard.x = Math.min(side - 1, Math.max(0, keyboard.x + moves[key][0] * far));
       keyboard.y = Math.min(side - 1, Math.max(0, keyboard.y + moves[key][1] * far));
-      if (keyDown && tool !== "pick") stroke({ ...keyboard }, 1);
+      if (keyDown) stroke({ ...keyboard }, 1);
     } else if (key === " ") {
-      if (tool === "pick") pick(keyboard);
-      else if (!keyDown) { keyDown = true; remember(); last = null; stroke({ ...keyboard }, 1); }
+      if (event.repeat) ; // held down: it paints already, or has picked
+      else if (tool === "pick") pick(keyboard);
+      else { keyDown = true; remember(); last = null; stroke({ ...keyboard }, 1); }
     } else if (key === "z" && (event.ctrlKey || event.metaKey)) undoStroke();
     else if (key === "[" || key === "]") size.input.value = diameter() + (key === "]" ? 2 : -2);
     else if ("bsp".includes(key) && !event.ctrlKey && !event.metaKey) choose({ b: "brush", s: "smear", p: "pick" }[key]);
@@ -178,6 +188,7 @@ function render({ model, el }) {
     }
   });
   canvas.addEventListener("keyup", (event) => { if (event.key === " ") keyDown = false; });
+  canvas.addEventListener("focus", () => { if (canvas.matches(":focus-visible")) showCursor(keyboard); });
   canvas.addEventListener("blur", () => { keyDown = false; cursor.style.display = "none"; });
 
   // ---- a photo of one's own ------------------------------------------------------------------------------------
@@ -191,25 +202,26 @@ function render({ model, el }) {
     }
     note.textContent = "";
     remember();
-    const part = Math.min(photo.width, photo.height); // the middle square
-    ctx.drawImage(photo, (photo.width - part) / 2, (photo.height - part) / 2, part, part, 0, 0, side, side);
+    ctx.imageSmoothingQuality = "high";
+    ctx.drawImage(photo, 0, 0, side, side); // the whole photo as a square, as the models were trained
     tell();
   }
   canvas.addEventListener("dragover", (event) => event.preventDefault());
   canvas.addEventListener("drop", (event) => {
     event.preventDefault();
     if (event.dataTransfer.files[0]) load(event.dataTransfer.files[0]);
+    else note.textContent = "That was no file. Save the picture first, then drop the file here.";
   });
 
   // ---- to and from Python --------------------------------------------------------------------------------------
-  let sent = 0, waiting = false, dirty = false, own = false;
+  let sent = model.get("sent"), asked = 0, waiting = false, dirty = false, own = false;
   function report(value) {
+    const mine = ++sent;
     own = true;
-    model.set("value", value);
+    model.set({ value, sent: mine }); // the number tells Python of a picture that is like the one before, too
     own = false;
     model.save_changes();
     waiting = true;
-    const mine = ++sent;
     setTimeout(() => { if (waiting && mine === sent) answered(); }, GIVE_UP_MS);
   }
   function tell() {
@@ -225,11 +237,13 @@ function render({ model, el }) {
     if (dirty) { dirty = false; tell(); }
   }
   async function drawBase() {
+    const mine = ++asked;
     const base = await createImageBitmap(new Blob([model.get("base")], { type: "image/png" }));
-    ctx.drawImage(base, 0, 0, side, side);
+    if (mine === asked) ctx.drawImage(base, 0, 0, side, side); // else a newer one is on its way
   }
   async function fromPython() {
     if (own) return;
+    dirty = false; // what was painted and not sent yet is gone
     const value = model.get("value");
     if (value.byteLength === 4 * side * side) {
       const bytes = new Uint8ClampedArray(value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength));

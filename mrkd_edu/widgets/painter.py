@@ -32,7 +32,8 @@ class Painter(anywidget.AnyWidget):
         base: PNG bytes of the picture without paint.
         value: raw RGBA bytes of the painted picture, (side, side, 4); empty while nothing is painted.
         side: of the canvas, pixels.
-        answered: counted up when a picture was dealt with; the browser then sends the next one.
+        sent: number of the browser's last report; it counts on where a report is like the one before.
+        answered: counted up when a report was dealt with; the browser then sends the next one.
     """
 
     _esm = HERE / "painter.js"
@@ -40,11 +41,20 @@ class Painter(anywidget.AnyWidget):
     base = traitlets.Bytes().tag(sync=True)
     value = traitlets.CBytes().tag(sync=True, echo_update=False)  # no echo: it would send every picture back
     side = traitlets.Int(256).tag(sync=True)
+    sent = traitlets.Int(0).tag(sync=True, echo_update=False)
     answered = traitlets.Int(0).tag(sync=True)
     description = traitlets.Unicode("Painter").tag(sync=True)
     tooltip = traitlets.Unicode(
         "Paint a defect: drag with mouse, pen or finger; with the keyboard, arrows move and the space bar paints"
     ).tag(sync=True)
+    _reported = b""
+
+    @traitlets.observe("sent")
+    def _answer_the_unchanged(self, _: object) -> None:
+        """A picture like the one before has been judged: nobody else would answer."""
+        if self.value == self._reported:
+            self.answered += 1
+        self._reported = self.value
 
 
 def painted_image(base: np.ndarray, painted: bytes) -> np.ndarray:
