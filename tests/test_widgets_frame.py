@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import builtins
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets
@@ -14,8 +16,11 @@ import pytest
 from ipywidgets.widgets.widget import _instances  # all widgets that the kernel keeps
 
 from mrkd_edu.model import MRKD
+from mrkd_edu.widgets import explorer as explorer_module
+from mrkd_edu.widgets import memory
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.latest import Latest
+from mrkd_edu.widgets.memory import place
 from mrkd_edu.widgets.painter import paint_defects, painted_image
 from mrkd_edu.widgets.panels import View, below, beside, panel
 
@@ -171,3 +176,29 @@ def test_without_widgets_one_is_told_what_to_install() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert "pip install 'mrkd-edu[notebooks]'" in run.stderr
+
+
+def test_a_cell_that_is_run_again_lets_go_of_its_old_explorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explorer_module, "place", lambda name: (name, "cell 1", 0))
+    open_before = len(_instances)
+    first = Explorer("again", {"number": slider()}, draw)
+    assert first.wait()
+    each = len(_instances) - open_before
+    first.controls["number"].value = 7
+    second = Explorer("again", {"number": slider()}, draw)
+    assert second.wait() and second.state == {"number": 7}
+    assert len(_instances) - open_before == each, "the widgets of the first are closed"
+    first.controls["number"].value = 8  # nobody sees it
+    assert first.wait() and second.state == {"number": 7}
+
+
+def test_places_of_explorers(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = {"metadata": {"cellId": "a"}, "header": {"msg_id": "1"}}
+    shell = SimpleNamespace(kernel=SimpleNamespace(get_parent=lambda: request))
+    monkeypatch.setattr(builtins, "get_ipython", lambda: shell, raising=False)
+    monkeypatch.setattr(memory, "_made", {})
+    assert [place("x"), place("x"), place("y")] == [("x", "a", 0), ("x", "a", 1), ("y", "a", 0)]
+    request["header"] = {"msg_id": "2"}  # the cell is run again
+    assert place("x") == ("x", "a", 0)
+    request["metadata"] = {}  # a front end that does not name its cells
+    assert place("x") == ("x",)

@@ -127,8 +127,7 @@ class Explorer(ipywidgets.VBox):
         """Take it from the page, and let go of what it holds."""
         self.render = _closed
         self._after = lambda: None
-        close_all(self.children)
-        super().close()
+        close_all([self])
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a notebook keeps of it: the live widget, and a still picture for readers without a kernel."""

@@ -96,7 +96,8 @@ def with_still(live: dict[str, Any], view: View | None) -> tuple[dict[str, Any],
 
 
 def close_all(widgets: Sequence[ipywidgets.Widget]) -> None:
-    """Close widgets with all that is in them: a kernel keeps what is not closed."""
+    """Close widgets with all that belongs to them: a kernel keeps what is not closed."""
     for widget in widgets:
-        close_all(getattr(widget, "children", ()))
+        parts = [getattr(widget, name, None) for name in ("layout", "style")]
+        close_all([*getattr(widget, "children", ()), *(part for part in parts if isinstance(part, ipywidgets.Widget))])
         ipywidgets.Widget.close(widget)
