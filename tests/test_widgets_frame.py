@@ -152,10 +152,28 @@ def test_another_product_starts_without_paint(models: dict[str, Any], rng: np.ra
 
 
 def test_the_painter_says_what_it_cannot_use(models: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="models of one size and an image"):
+    photo = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"models of one size; got sizes \[\]"):
+        paint_defects({}, [photo])
+    other = MRKD(variant="rd", size=128, pretrained=False, width=16)
+    with pytest.raises(ValueError, match=r"models of one size; got sizes \[64, 128\]"):
+        paint_defects({**models, "other": other}, [photo])
+    with pytest.raises(ValueError, match="paint_defects needs at least one image"):
         paint_defects(models, [])
     with pytest.raises(ValueError, match="a picture of side 4 has 64"):
         painted_image(np.zeros((4, 4, 3), np.uint8), b"12")
+
+
+def test_the_painter_takes_calibrated_models_only_and_lets_them_judge(models: dict[str, Any]) -> None:
+    photos = np.zeros((2, 64, 64, 3), np.uint8)  # an array of pictures is as good as a list
+    fresh = MRKD(variant="rd", size=64, pretrained=False, width=16)
+    for model in models.values():
+        model.train()
+    with pytest.raises(ValueError, match="fresh has no threshold yet"):
+        paint_defects({**models, "fresh": fresh}, photos)
+    paint = paint_defects(models, photos)
+    assert not any(part.training for model in models.values() for part in model.modules())
+    assert paint.wait() and paint.problem.value == ""
 
 
 def test_a_notebook_keeps_a_picture_with_its_description() -> None:

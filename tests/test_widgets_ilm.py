@@ -248,7 +248,7 @@ def test_an_error_is_shown(explorer: Explorer) -> None:
 
 
 def test_bad_input_is_refused(images: list[np.ndarray], teacher: Teacher) -> None:
-    with pytest.raises(ValueError, match="at least one normal image"):
+    with pytest.raises(ValueError, match="explore_ilm needs at least one image"):
         explore_ilm([], teacher)
     with pytest.raises(ValueError, match="size must be a multiple of 32"):
         explore_ilm(images, teacher, size=100)

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrkd_edu.data.images import ImageSource, read_image
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.hardware import autocast
 from mrkd_edu.ilm import Anomaly, add_anomaly
@@ -27,6 +26,7 @@ from mrkd_edu.plots import HEAT, outline
 from mrkd_edu.teacher import Teacher
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.panels import LINE, View, below, beside, panel, write
+from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
 
 STRIDES = (4, 8, 16, 32)  # of the offline teacher's scales
 BOX = (230, 159, 0)  # orange, of the patches' boxes
@@ -105,7 +105,7 @@ def render_ilm(
 
 
 def explore_ilm(
-    images: Sequence[ImageSource],
+    images: Pictures,
     teacher: Teacher | MRKD | None = None,
     *,
     settings: NSA | None = None,
@@ -121,16 +121,15 @@ def explore_ilm(
         size: side of the images, pixels, where no model gives it; a multiple of 32.
 
     Raises:
-        ValueError: there is no image, or a size that the teacher's scales do not divide.
+        ValueError: there is no list of images, or a size that the teacher's scales do not divide.
+        data.images.DataError: an image that cannot be read.
     """
-    if len(images) == 0:
-        raise ValueError("explore_ilm needs at least one normal image; give files or arrays")
     teacher = Teacher(strides=STRIDES) if teacher is None else teacher
     if isinstance(teacher, MRKD):
         size = teacher.settings.size
     elif size < teacher.strides[-1] or size % teacher.strides[-1]:
         raise ValueError(f"size must be a multiple of {teacher.strides[-1]} pixels, for instance 256; got {size}")
-    pictures = [read_image(image, size) for image in images]
+    pictures = read_pictures("explore_ilm", images, size)
     estimated = estimate_background(torch.from_numpy(np.stack(pictures[:ESTIMATED_FROM])).permute(0, 3, 1, 2))
     see = eyes(teacher)
 
@@ -185,12 +184,7 @@ def _controls(
     rules = [("none: all is object", NONE), ("estimated from the images", ESTIMATED), ("grey and tolerance", GIVEN)]
     grey, tolerance = background or (200, 60)
     controls = {
-        "photo": ipywidgets.Dropdown(
-            options=[(f"picture {i + 1}", i) for i in range(pictures)],
-            value=0,
-            description="normal image",
-            tooltip="which normal image gets a defect",
-        ),
+        "photo": picture_menu(pictures, "normal image", "which normal image gets a defect"),
         "seed": ipywidgets.IntSlider(
             0, 0, 99, description="seed", tooltip="draws sizes and places, and which other image is cut from"
         ),
