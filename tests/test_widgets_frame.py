@@ -15,8 +15,9 @@ from ipywidgets.widgets.widget import _instances  # all widgets that the kernel 
 
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.explorer import Explorer
+from mrkd_edu.widgets.judgement import in_thresholds, verdict, verdict_title
 from mrkd_edu.widgets.latest import Latest
-from mrkd_edu.widgets.painter import paint_defects, painted_image
+from mrkd_edu.widgets.painter import paint_defects, painted_image, render_judgement
 from mrkd_edu.widgets.panels import View, below, beside, panel
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
@@ -149,6 +150,24 @@ def test_another_product_starts_without_paint(models: dict[str, Any], rng: np.ra
     paint.controls["photo"].value = 1
     assert paint.wait()
     assert canvas.value == b"" and canvas.base != base
+
+
+def test_a_defect_lies_above_the_threshold() -> None:
+    scores = [in_thresholds(np.array([[0.0, highest], [0.25, 0.0]], np.float32), 0.5) for highest in (0.25, 0.5, 0.75)]
+    assert scores == [0.5, 1.0, 1.5]
+    assert [verdict(score) for score in scores] == ["normal", "normal", "defect"]
+    assert [verdict_title("rd", score) for score in scores[1:]] == ["rd: normal", "rd: DEFECT"]
+
+
+def test_the_painter_says_each_verdict(models: dict[str, Any], rng: np.random.Generator) -> None:
+    photo = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    for model in models.values():
+        model.eval()
+    view = render_judgement(models, photo)
+    highest = {name: model.predict([photo]).score[0] for name, model in models.items()}
+    assert view.values == pytest.approx(highest, rel=1e-4)  # the thresholds are 1
+    said = [f"{name}: {score:.2f} times its threshold, {verdict(score)}" for name, score in view.values.items()]
+    assert view.says == "; ".join(said) + "."
 
 
 def test_the_painter_says_what_it_cannot_use(models: dict[str, Any]) -> None:

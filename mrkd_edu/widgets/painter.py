@@ -17,7 +17,7 @@ import traitlets
 from mrkd_edu.model import MRKD, Detector
 from mrkd_edu.plots import colour_of
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import judged, rgb, see_once, threshold_of
+from mrkd_edu.widgets.judgement import in_thresholds, judged, rgb, see_once, threshold_of, verdict, verdict_title
 from mrkd_edu.widgets.panels import View, beside, png
 from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
 
@@ -79,12 +79,11 @@ def render_judgement(models: Mapping[str, Detector], image: np.ndarray) -> View:
         maps = model.judge(seen[name]) if isinstance(model, MRKD) else model.anomaly_maps(pixels)  # (1, S, S)
         anomaly_map = maps[0].cpu().numpy()  # (S, S)
         threshold = threshold_of(name, model)
-        multiple = float(anomaly_map.max()) / threshold
-        verdict = "DEFECT" if multiple > 1 else "normal"
+        score = in_thresholds(anomaly_map, threshold)
         colour = rgb(colour_of(model.settings.variant))
-        parts.append(judged(image, anomaly_map, threshold, f"{name}: {verdict}", colour=colour))
-        said.append(f"{name}: {multiple:.2f} times its threshold, {verdict.lower()}")
-        values[name] = multiple
+        parts.append(judged(image, anomaly_map, threshold, verdict_title(name, score), colour=colour))
+        said.append(f"{name}: {score:.2f} times its threshold, {verdict(score)}")
+        values[name] = score
     return View(beside(parts), "; ".join(said) + ".", values)
 
 
