@@ -195,16 +195,10 @@ def _controls(
             description="patches at most",
             tooltip="the first patch is always tried, each further one with probability 1/2",
         ),
-        "height": _range(begin.height, "half height", "bounds of a patch's half height, share of the image's height"),
-        "width": _range(begin.width, "half width", "bounds of a patch's half width, share of the image's width"),
-        "rescale": ipywidgets.FloatRangeSlider(
-            value=begin.rescale,
-            min=0.2,
-            max=4,
-            step=0.1,
-            readout_format=".1f",
-            description="rescale",
-            tooltip="bounds of the factor by which a patch grows or shrinks before it is put down",
+        "height": _shares(begin.height, "half height", "bounds of a patch's half height, share of the image's height"),
+        "width": _shares(begin.width, "half width", "bounds of a patch's half width, share of the image's width"),
+        "rescale": _factors(
+            begin.rescale, "rescale", "bounds of the factor by which a patch grows or shrinks before it is put down"
         ),
         "blend": ipywidgets.Dropdown(
             options=[("swap: paste it", "swap"), ("Poisson: no seam", "poisson"), ("either, by chance", "mix")],
@@ -240,10 +234,44 @@ def _controls(
     return controls
 
 
-def _range(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
+def _shares(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
+    """Bounds of a share, in percent, up to one half; `nsa.NSA` allows no more."""
+    digits = _digits(value, 2)
     return ipywidgets.FloatRangeSlider(
-        value=value, min=0.01, max=0.5, step=0.01, readout_format=".0%", description=description, tooltip=tooltip
+        value=value,
+        min=min(value[0], 0.01),
+        max=0.5,
+        step=10**-digits,
+        readout_format=f".{digits - 2}%",
+        description=description,
+        tooltip=tooltip,
     )
+
+
+def _factors(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
+    """Bounds of a factor up to 4; `nsa.NSA` allows no more."""
+    digits = _digits(value, 1)
+    return ipywidgets.FloatRangeSlider(
+        value=value,
+        min=min(value[0], 0.2),
+        max=4,
+        step=10**-digits,
+        readout_format=f".{digits}f",
+        description=description,
+        tooltip=tooltip,
+    )
+
+
+def _digits(bounds: tuple[float, float], fewest: int) -> int:
+    """Decimal places of a slider's steps, so that both bounds are among them: 6 at most.
+
+    A browser moves a bound that lies between two steps as soon as the other bound is moved.
+
+    Example:
+        >>> _digits((0.03, 0.4), 2), _digits((0.004, 0.008), 2)
+        (2, 3)
+    """
+    return next((n for n in range(fewest, 6) if all(abs(bound - round(bound, n)) < 1e-9 for bound in bounds)), 6)
 
 
 # ---- the picture -------------------------------------------------------------------------------------------
