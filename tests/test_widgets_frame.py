@@ -19,9 +19,10 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.widgets import explorer as explorer_module
 from mrkd_edu.widgets import memory
 from mrkd_edu.widgets.explorer import Explorer
+from mrkd_edu.widgets.judgement import in_thresholds, verdict, verdict_title
 from mrkd_edu.widgets.latest import Latest
 from mrkd_edu.widgets.memory import place
-from mrkd_edu.widgets.painter import paint_defects, painted_image
+from mrkd_edu.widgets.painter import paint_defects, painted_image, render_judgement
 from mrkd_edu.widgets.panels import View, below, beside, panel
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
@@ -156,11 +157,47 @@ def test_another_product_starts_without_paint(models: dict[str, Any], rng: np.ra
     assert canvas.value == b"" and canvas.base != base
 
 
+def test_a_defect_lies_above_the_threshold() -> None:
+    scores = [in_thresholds(np.array([[0.0, highest], [0.25, 0.0]], np.float32), 0.5) for highest in (0.25, 0.5, 0.75)]
+    assert scores == [0.5, 1.0, 1.5]
+    assert [verdict(score) for score in scores] == ["normal", "normal", "defect"]
+    assert [verdict_title("rd", score) for score in scores[1:]] == ["rd: normal", "rd: DEFECT"]
+
+
+def test_the_painter_says_each_verdict(models: dict[str, Any], rng: np.random.Generator) -> None:
+    photo = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    for model in models.values():
+        model.eval()
+    view = render_judgement(models, photo)
+    highest = {name: model.predict([photo]).score[0] for name, model in models.items()}
+    assert view.values == pytest.approx(highest, rel=1e-4)  # the thresholds are 1
+    said = [f"{name}: {score:.2f} times its threshold, {verdict(score)}" for name, score in view.values.items()]
+    assert view.says == "; ".join(said) + "."
+
+
 def test_the_painter_says_what_it_cannot_use(models: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="models of one size and an image"):
+    photo = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"models of one size; got sizes \[\]"):
+        paint_defects({}, [photo])
+    other = MRKD(variant="rd", size=128, pretrained=False, width=16)
+    with pytest.raises(ValueError, match=r"models of one size; got sizes \[64, 128\]"):
+        paint_defects({**models, "other": other}, [photo])
+    with pytest.raises(ValueError, match="paint_defects needs at least one image"):
         paint_defects(models, [])
     with pytest.raises(ValueError, match="a picture of side 4 has 64"):
         painted_image(np.zeros((4, 4, 3), np.uint8), b"12")
+
+
+def test_the_painter_takes_calibrated_models_only_and_lets_them_judge(models: dict[str, Any]) -> None:
+    photos = np.zeros((2, 64, 64, 3), np.uint8)  # an array of pictures is as good as a list
+    fresh = MRKD(variant="rd", size=64, pretrained=False, width=16)
+    for model in models.values():
+        model.train()
+    with pytest.raises(ValueError, match="fresh has no threshold yet"):
+        paint_defects({**models, "fresh": fresh}, photos)
+    paint = paint_defects(models, photos)
+    assert not any(part.training for model in models.values() for part in model.modules())
+    assert paint.wait() and paint.problem.value == ""
 
 
 def test_a_notebook_keeps_a_picture_with_its_description() -> None:

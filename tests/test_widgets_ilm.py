@@ -202,6 +202,29 @@ def test_controls_begin_where_the_settings_say(images: list[np.ndarray], teacher
     assert (state["background"], state["grey"], state["tolerance"]) == ("given", 30, 10)
 
 
+@pytest.mark.parametrize(
+    ("settings", "digits"),
+    [
+        (NSA(height=(0.004, 0.008), width=(0.0025, 0.5), rescale=(0.05, 0.15), patches=20), (3, 4, 2)),
+        (NSA(height=(0.01, 0.5), width=(0.5, 0.5), rescale=(0.1, 4), patches=1), (2, 2, 1)),
+        (NSA(height=(0.3, 0.35), width=(0.125, 0.25), rescale=(3.999, 4)), (2, 3, 3)),
+    ],
+)
+def test_no_control_changes_the_settings_that_were_given(
+    images: list[np.ndarray], see: See, teacher: Teacher, settings: NSA, digits: tuple[int, ...]
+) -> None:
+    explorer = explore_ilm(images, teacher, settings=settings, size=SIZE)
+    assert explorer.wait() and explorer.view is not None and explorer.problem.value == ""
+    for name in ("height", "width", "rescale", "patches"):
+        assert explorer.state[name] == getattr(settings, name)
+    expected = render_ilm(images[0], settings, see, seed=0, source=images[1])
+    assert explorer.view.values == pytest.approx(expected.values, abs=1e-5, nan_ok=True)
+    for name, places in zip(("height", "width", "rescale"), digits, strict=True):
+        slider = explorer.controls[name]
+        steps = (np.array(slider.value) - slider.min) / slider.step  # else a browser moves one bound with the other
+        assert slider.step == pytest.approx(10**-places) and np.allclose(steps, np.rint(steps), atol=1e-6)
+
+
 def test_one_image_is_its_own_source(images: list[np.ndarray], teacher: Teacher) -> None:
     explorer = explore_ilm(images[:1], teacher, size=SIZE)
     assert seen(explorer, seed=1).values["mask_share"] > 0
@@ -248,7 +271,7 @@ def test_an_error_is_shown(explorer: Explorer) -> None:
 
 
 def test_bad_input_is_refused(images: list[np.ndarray], teacher: Teacher) -> None:
-    with pytest.raises(ValueError, match="at least one normal image"):
+    with pytest.raises(ValueError, match="explore_ilm needs at least one image"):
         explore_ilm([], teacher)
     with pytest.raises(ValueError, match="size must be a multiple of 32"):
         explore_ilm(images, teacher, size=100)

@@ -16,7 +16,8 @@ from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.metrics import aupro, image_auroc, pro_curve
 from mrkd_edu.widgets.chart import Axis, Curve, chart
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.threshold_explorer import CALLED, Judge, Verdicts, explore_threshold, render_threshold
+from mrkd_edu.widgets.threshold_explorer import CALLED, explore_threshold, render_threshold
+from mrkd_edu.widgets.verdicts import Judge, Verdicts
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 

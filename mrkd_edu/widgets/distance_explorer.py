@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrkd_edu.data.images import ImageSource, read_image
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.model import MRKD
 from mrkd_edu.plots import MINUS, colour_of
@@ -26,6 +25,7 @@ from mrkd_edu.widgets.click_picture import ClickPicture
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import rgb
 from mrkd_edu.widgets.panels import GAP, LINE, View, below, beside, panel, write
+from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
 
 DIVERGING = matplotlib.colormaps["RdBu_r"]  # blue -1, white 0, red 1: told apart by colour-blind people too
 WIDTH = 1126  # of the picture, pixels
@@ -137,7 +137,7 @@ def clicked(x: float, y: float, scales: int) -> tuple[float, float] | None:
     return (down - TITLE) / side, right / side
 
 
-def explore_distance(model: MRKD, images: Sequence[ImageSource]) -> Explorer:
+def explore_distance(model: MRKD, images: Pictures) -> Explorer:
     """Click a position of an image or of a map, and see what is alike to it: for the teacher and for the student.
 
     Mouse, arrow keys on the picture, and two sliders set the same position.
@@ -147,14 +147,12 @@ def explore_distance(model: MRKD, images: Sequence[ImageSource]) -> Explorer:
         images: files or arrays (H, W, 3).
 
     Raises:
-        ValueError: there is no image.
+        ValueError: there is no list of images.
         data.images.DataError: an image that cannot be read.
     """
-    if len(images) == 0:
-        raise ValueError("explore_distance needs at least one image; give files or arrays")
-    model.eval()
     size = model.settings.size
-    pictures = [read_image(image, size) for image in images]
+    pictures = read_pictures("explore_distance", images, size)
+    model.eval()
     cells, scales = size // model.settings.strides[0], len(model.settings.strides)
     colour = rgb(colour_of(model.settings.variant))
 
@@ -178,12 +176,7 @@ def explore_distance(model: MRKD, images: Sequence[ImageSource]) -> Explorer:
         explorer.set(row=min(max(row, 0), cells - 1), col=min(max(col, 0), cells - 1))
 
     controls = {
-        "photo": ipywidgets.Dropdown(
-            options=[(f"picture {i + 1}", i) for i in range(len(pictures))],
-            value=0,
-            description="image",
-            tooltip="which image to look at",
-        ),
+        "photo": picture_menu(len(pictures), "image", "which image to look at"),
         "row": _slider(cells, "row", "the position's row, counted from the top in cells of the finest scale"),
         "col": _slider(cells, "column", "the position's column, counted from the left in cells of the finest scale"),
     }

@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mrkd_edu.data.images import ImageSource, read_image
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.flm import FeatureMasking, random_mask
 from mrkd_edu.model import MRKD
@@ -26,6 +25,7 @@ from mrkd_edu.plots_features import pca_colouring
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import rgb
 from mrkd_edu.widgets.panels import GAP, View, bar, below, beside, write
+from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
 
 SIDE = 168  # of a picture, pixels
 BARS = 250  # width of the bars, pixels
@@ -161,7 +161,7 @@ def masking(model: MRKD) -> FeatureMasking:
     return model.flm
 
 
-def explore_flm(model: MRKD, images: Sequence[ImageSource]) -> Explorer:
+def explore_flm(model: MRKD, images: Pictures) -> Explorer:
     """Hide more or fewer of a student's features, and see what its generation modules restore.
 
     Args:
@@ -169,25 +169,19 @@ def explore_flm(model: MRKD, images: Sequence[ImageSource]) -> Explorer:
         images: files or arrays (H, W, 3).
 
     Raises:
-        ValueError: a model without feature masking, or no image.
+        ValueError: a model without feature masking, or no list of images.
+        data.images.DataError: an image that cannot be read.
     """
     usual = masking(model).drop
-    if len(images) == 0:
-        raise ValueError("explore_flm needs at least one image; give files or arrays")
+    pictures = read_pictures("explore_flm", images, model.settings.size)
     model.eval()
-    pictures = [read_image(image, model.settings.size) for image in images]
 
     @lru_cache(maxsize=32)
     def features(photo: int) -> Unmasked:
         return unmasked(model, pictures[photo])
 
     controls = {
-        "photo": ipywidgets.Dropdown(
-            options=[(f"picture {i + 1}", i) for i in range(len(pictures))],
-            value=0,
-            description="image",
-            tooltip="which image the teacher sees",
-        ),
+        "photo": picture_menu(len(pictures), "image", "which image the teacher sees"),
         "generate": ipywidgets.Checkbox(
             True, description="generation module", tooltip="restore what is hidden, or leave the gaps"
         ),

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrkd_edu.data.images import ImageSource, read_image
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.hardware import autocast
 from mrkd_edu.ilm import Anomaly, add_anomaly
@@ -27,6 +26,7 @@ from mrkd_edu.plots import HEAT, outline
 from mrkd_edu.teacher import Teacher
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.panels import LINE, View, below, beside, panel, write
+from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
 
 STRIDES = (4, 8, 16, 32)  # of the offline teacher's scales
 BOX = (230, 159, 0)  # orange, of the patches' boxes
@@ -105,7 +105,7 @@ def render_ilm(
 
 
 def explore_ilm(
-    images: Sequence[ImageSource],
+    images: Pictures,
     teacher: Teacher | MRKD | None = None,
     *,
     settings: NSA | None = None,
@@ -121,16 +121,15 @@ def explore_ilm(
         size: side of the images, pixels, where no model gives it; a multiple of 32.
 
     Raises:
-        ValueError: there is no image, or a size that the teacher's scales do not divide.
+        ValueError: there is no list of images, or a size that the teacher's scales do not divide.
+        data.images.DataError: an image that cannot be read.
     """
-    if len(images) == 0:
-        raise ValueError("explore_ilm needs at least one normal image; give files or arrays")
     teacher = Teacher(strides=STRIDES) if teacher is None else teacher
     if isinstance(teacher, MRKD):
         size = teacher.settings.size
     elif size < teacher.strides[-1] or size % teacher.strides[-1]:
         raise ValueError(f"size must be a multiple of {teacher.strides[-1]} pixels, for instance 256; got {size}")
-    pictures = [read_image(image, size) for image in images]
+    pictures = read_pictures("explore_ilm", images, size)
     estimated = estimate_background(torch.from_numpy(np.stack(pictures[:ESTIMATED_FROM])).permute(0, 3, 1, 2))
     see = eyes(teacher)
 
@@ -185,12 +184,7 @@ def _controls(
     rules = [("none: all is object", NONE), ("estimated from the images", ESTIMATED), ("grey and tolerance", GIVEN)]
     grey, tolerance = background or (200, 60)
     controls = {
-        "photo": ipywidgets.Dropdown(
-            options=[(f"picture {i + 1}", i) for i in range(pictures)],
-            value=0,
-            description="normal image",
-            tooltip="which normal image gets a defect",
-        ),
+        "photo": picture_menu(pictures, "normal image", "which normal image gets a defect"),
         "seed": ipywidgets.IntSlider(
             0, 0, 99, description="seed", tooltip="draws sizes and places, and which other image is cut from"
         ),
@@ -201,16 +195,10 @@ def _controls(
             description="patches at most",
             tooltip="the first patch is always tried, each further one with probability 1/2",
         ),
-        "height": _range(begin.height, "half height", "bounds of a patch's half height, share of the image's height"),
-        "width": _range(begin.width, "half width", "bounds of a patch's half width, share of the image's width"),
-        "rescale": ipywidgets.FloatRangeSlider(
-            value=begin.rescale,
-            min=0.2,
-            max=4,
-            step=0.1,
-            readout_format=".1f",
-            description="rescale",
-            tooltip="bounds of the factor by which a patch grows or shrinks before it is put down",
+        "height": _shares(begin.height, "half height", "bounds of a patch's half height, share of the image's height"),
+        "width": _shares(begin.width, "half width", "bounds of a patch's half width, share of the image's width"),
+        "rescale": _factors(
+            begin.rescale, "rescale", "bounds of the factor by which a patch grows or shrinks before it is put down"
         ),
         "blend": ipywidgets.Dropdown(
             options=[("swap: paste it", "swap"), ("Poisson: no seam", "poisson"), ("either, by chance", "mix")],
@@ -246,10 +234,44 @@ def _controls(
     return controls
 
 
-def _range(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
+def _shares(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
+    """Bounds of a share, in percent, up to one half; `nsa.NSA` allows no more."""
+    digits = _digits(value, 2)
     return ipywidgets.FloatRangeSlider(
-        value=value, min=0.01, max=0.5, step=0.01, readout_format=".0%", description=description, tooltip=tooltip
+        value=value,
+        min=min(value[0], 0.01),
+        max=0.5,
+        step=10**-digits,
+        readout_format=f".{digits - 2}%",
+        description=description,
+        tooltip=tooltip,
     )
+
+
+def _factors(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
+    """Bounds of a factor up to 4; `nsa.NSA` allows no more."""
+    digits = _digits(value, 1)
+    return ipywidgets.FloatRangeSlider(
+        value=value,
+        min=min(value[0], 0.2),
+        max=4,
+        step=10**-digits,
+        readout_format=f".{digits}f",
+        description=description,
+        tooltip=tooltip,
+    )
+
+
+def _digits(bounds: tuple[float, float], fewest: int) -> int:
+    """Decimal places of a slider's steps, so that both bounds are among them: 6 at most.
+
+    A browser moves a bound that lies between two steps as soon as the other bound is moved.
+
+    Example:
+        >>> _digits((0.03, 0.4), 2), _digits((0.004, 0.008), 2)
+        (2, 3)
+    """
+    return next((n for n in range(fewest, 6) if all(abs(bound - round(bound, n)) < 1e-9 for bound in bounds)), 6)
 
 
 # ---- the picture -------------------------------------------------------------------------------------------

@@ -45,8 +45,39 @@ def judged(
     heat = overlay(image, anomaly_map, shared_scale(threshold))
     if mask is not None and mask.any():
         heat = outline(heat, mask)
-    score = float(anomaly_map.max()) / threshold
+    score = in_thresholds(anomaly_map, threshold)
     return below([panel(heat, title, size=size, colour=colour), score_bar(score, size, unit)], gap=6)
+
+
+def in_thresholds(anomaly_map: np.ndarray, threshold: float) -> float:
+    """An image's score, the highest value of its map, in multiples of the threshold.
+
+    Example:
+        >>> in_thresholds(np.array([[0.1, 0.75]]), 0.5)
+        1.5
+    """
+    return float(anomaly_map.max()) / threshold
+
+
+def verdict(score: float) -> str:
+    """What a score in thresholds means: a defect lies above the threshold.
+
+    Example:
+        >>> verdict(1.5), verdict(1.0)
+        ('defect', 'normal')
+    """
+    return "defect" if score > 1 else "normal"
+
+
+def verdict_title(name: str, score: float) -> str:
+    """A model's verdict as the title of a picture, where a defect stands out.
+
+    Example:
+        >>> verdict_title("rd", 1.5), verdict_title("rd", 0.5)
+        ('rd: DEFECT', 'rd: normal')
+    """
+    word = verdict(score)
+    return f"{name}: {word.upper() if word == 'defect' else word}"
 
 
 @torch.no_grad()

@@ -5,22 +5,21 @@ The canvas (`painter.js`) lives in the browser; this file is what Python makes o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import anywidget
-import ipywidgets
 import numpy as np
 import torch
 import traitlets
 
-from mrkd_edu.data.images import read_image
 from mrkd_edu.model import MRKD, Detector
 from mrkd_edu.plots import colour_of
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import judged, rgb, see_once, threshold_of
+from mrkd_edu.widgets.judgement import in_thresholds, judged, rgb, see_once, threshold_of, verdict, verdict_title
 from mrkd_edu.widgets.panels import View, beside, png
+from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
 
 HERE = Path(__file__).parent
 
@@ -90,16 +89,15 @@ def render_judgement(models: Mapping[str, Detector], image: np.ndarray) -> View:
         maps = model.judge(seen[name]) if isinstance(model, MRKD) else model.anomaly_maps(pixels)  # (1, S, S)
         anomaly_map = maps[0].cpu().numpy()  # (S, S)
         threshold = threshold_of(name, model)
-        multiple = float(anomaly_map.max()) / threshold
-        verdict = "DEFECT" if multiple > 1 else "normal"
+        score = in_thresholds(anomaly_map, threshold)
         colour = rgb(colour_of(model.settings.variant))
-        parts.append(judged(image, anomaly_map, threshold, f"{name}: {verdict}", colour=colour))
-        said.append(f"{name}: {multiple:.2f} times its threshold, {verdict.lower()}")
-        values[name] = multiple
+        parts.append(judged(image, anomaly_map, threshold, verdict_title(name, score), colour=colour))
+        said.append(f"{name}: {score:.2f} times its threshold, {verdict(score)}")
+        values[name] = score
     return View(beside(parts), "; ".join(said) + ".", values)
 
 
-def paint_defects(models: Mapping[str, Detector], images: Sequence[Any]) -> Explorer:
+def paint_defects(models: Mapping[str, Detector], images: Pictures) -> Explorer:
     """Paint on a product image, and see what the models say while you paint.
 
     Args:
@@ -107,26 +105,25 @@ def paint_defects(models: Mapping[str, Detector], images: Sequence[Any]) -> Expl
         images: normal images, files or arrays (H, W, 3), to start from.
 
     Raises:
-        ValueError: no model, no image, or models of different sizes.
+        ValueError: no model, no list of images, models of different sizes or without a threshold.
+        data.images.DataError: an image that cannot be read.
     """
     sizes = {model.settings.size for model in models.values()}
-    if len(sizes) != 1 or not images:
-        raise ValueError(
-            f"paint_defects needs models of one size and an image; got sizes {sorted(sizes)} and {len(images)} images"
-        )
+    if len(sizes) != 1:
+        raise ValueError(f"paint_defects needs models of one size; got sizes {sorted(sizes)}")
+    for name, model in models.items():
+        threshold_of(name, model)
     side = sizes.pop()
-    pictures = [read_image(image, side) for image in images]
+    pictures = read_pictures("paint_defects", images, side)
+    for model in models.values():
+        model.eval()
     painter = Painter(side=side, base=png(pictures[0]))
-    photo = ipywidgets.Dropdown(
-        options=[(f"picture {i + 1}", i) for i in range(len(pictures))],
-        value=0,
-        description="product",
-        tooltip="which picture to paint on",
-    )
+    photo = picture_menu(len(pictures), "product", "which picture to paint on")
 
     def another(_: Any) -> None:
-        painter.value = b""
-        painter.base = png(pictures[photo.value])
+        with painter.hold_sync():  # one message: between two the browser would draw the old product
+            painter.value = b""
+            painter.base = png(pictures[photo.value])
 
     photo.observe(another, "value")
 

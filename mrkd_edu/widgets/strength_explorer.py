@@ -22,7 +22,7 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.plots import SPACE, TIMES, colour_of, outline, scale_colours
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import judged, rgb, see_once, threshold_of
+from mrkd_edu.widgets.judgement import in_thresholds, judged, rgb, see_once, threshold_of, verdict, verdict_title
 from mrkd_edu.widgets.latest import Latest
 from mrkd_edu.widgets.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
 
@@ -86,7 +86,7 @@ class Growth:
         for name, (teacher, student) in self._features(pair.defective).items():
             pause()
             maps[name] = self.models[name].compare(teacher, student)[0].cpu().numpy()  # (S, S)
-            scores[name] = float(maps[name].max()) / threshold_of(name, self.models[name])
+            scores[name] = in_thresholds(maps[name], threshold_of(name, self.models[name]))
             leakage[name] = mean_leakage(self._normal[name], (teacher, student), mask)
         return Look(pair, maps, scores, leakage)
 
@@ -141,7 +141,7 @@ def render_growth(growth: Growth, strength: float) -> View:
     title = f"{growth.kind} (cyan), strength {strength:.2f}" if strength else "normal, strength 0"
     top = [below([panel(shown, title, size=side), _colour_scale(side)], gap=6)]
     for name, model in models.items():
-        title, colour = f"{name}: {_verdict(look.scores[name])}", rgb(colour_of(model.settings.variant))
+        title, colour = verdict_title(name, look.scores[name]), rgb(colour_of(model.settings.variant))
         threshold = threshold_of(name, model)
         mask = look.pair.mask
         top.append(judged(look.pair.defective, look.maps[name], threshold, title, size=side, colour=colour, mask=mask))
@@ -274,10 +274,6 @@ def _colour_scale(side: int) -> np.ndarray:
     return below([bar, write(side, f"colours: 0 to 2 {TIMES} each threshold")], gap=2)
 
 
-def _verdict(score: float) -> str:
-    return "DEFECT" if score > 1 else "normal"
-
-
 def _curves(growth: Growth, strength: float) -> np.ndarray:
     """Score and leakage against strength, as far as they are known: uint8 (h, WIDTH, 3)."""
     known = dict(sorted(growth.known.items()))
@@ -306,5 +302,5 @@ def _finding(kind: str, strength: float, look: Look) -> str:
     for name, score in look.scores.items():
         leaks = look.leakage[name]
         copied = f" and copies {round(100 * leaks)} % of it" if np.isfinite(leaks) else ""
-        parts.append(f"{name} gives {score:.2f} times its threshold ({_verdict(score).lower()}){copied}")
+        parts.append(f"{name} gives {score:.2f} times its threshold ({verdict(score)}){copied}")
     return f"{what}: " + "; ".join(parts) + "."

@@ -10,7 +10,7 @@ import numpy as np
 
 from mrkd_edu.plots import TIMES, colour_of, outline, scale_colours
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
-from mrkd_edu.widgets.judgement import judged, rgb
+from mrkd_edu.widgets.judgement import in_thresholds, judged, rgb
 from mrkd_edu.widgets.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
 
 SCALE, WHITE = 140, (255, 255, 255)  # width of the colour scale, pixels
@@ -72,7 +72,7 @@ def render_training(state: TrainingState) -> View:
         if state.maps is None:
             shown.append(panel(outline(image, mask) if mask.any() else image, name, size=side))
         else:
-            values[f"score_{i + 1}"] = float(state.maps[i].max()) / state.level
+            values[f"score_{i + 1}"] = in_thresholds(state.maps[i], state.level)
             shown.append(judged(image, state.maps[i], state.level, name, size=side, unit=unit, mask=mask))
     return View(below([_curves(state), _caption(state), beside(shown)]), _finding(state, values, unit), values)
 
