@@ -6,6 +6,7 @@ The notebook is copied to an empty folder and run there. Pictures of what the br
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHOTS = ROOT / "out" / "screenshots"
 EXPLORERS = (
     *("paint-defects", "explore-overgeneralisation", "explore-ilm", "explore-flm", "explore-distance"),
-    "explore-threshold",
+    *("explore-threshold", "watch-training"),
 )
 PATIENCE = 240_000  # milliseconds until two students are trained and all explorers are there
 SETTINGS = {  # a JupyterLab that asks nobody outside, and keeps cells that are out of sight in the page
@@ -185,6 +186,9 @@ def test_an_explorer_shows_a_picture_and_says_what_is_on_it(playground: Playgrou
     picture = playground[name].locator("img").first
     expect(picture).to_be_visible()
     playground.page.wait_for_function("image => image.naturalWidth > 300", arg=picture.element_handle())
+    shown = playground[name].locator(".mrkd-shown")
+    inside = "(box, image) => image.getBoundingClientRect().bottom <= box.getBoundingClientRect().bottom"
+    assert shown.evaluate(inside, shown.locator("img").first.element_handle()), "nothing is cut off"
     assert playground.settled(name).endswith(".")
     for problem in playground[name].locator(".mrkd-problem").all():
         expect(problem).to_have_text("")
@@ -280,6 +284,25 @@ def test_a_photo_of_ones_own_is_judged_and_another_file_is_refused(playground: P
     assert playground.numbers(name)[0] > 1.5  # nothing like a stone slab
     expect(playground[name].get_by_text("words.png is no picture")).to_be_hidden()
     playground[name].get_by_role("button", name="Reset").click()
+    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+
+
+def test_a_photo_can_be_dropped_on_the_canvas(playground: Playground) -> None:
+    name = "paint-defects"
+    before = playground.settled(name)
+    photo = io.BytesIO()
+    Image.effect_noise((300, 200), 90).convert("RGB").save(photo, "PNG")
+    drop = """(canvas, bytes) => {
+        const carried = new DataTransfer();
+        if (bytes) carried.items.add(new File([new Uint8Array(bytes)], "photo.png", { type: "image/png" }));
+        canvas.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true }));
+    }"""
+    canvas = playground[name].locator("canvas")
+    canvas.evaluate(drop, None)
+    expect(playground[name].get_by_text("That was no file")).to_be_visible()
+    canvas.evaluate(drop, list(photo.getvalue()))
+    playground.changed(name, before)
+    playground[name].get_by_role("button", name="Clear").click()
     expect(playground[name].locator(".mrkd-says")).to_have_text(before)
 
 
