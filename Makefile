@@ -47,7 +47,9 @@ lint: $(VENV)/.ready-test ## check style (ruff) and types (mypy)
 	@$(BIN)/python -m mypy
 
 playground: $(VENV)/.ready-notebooks ## open the explorers as an app without code, for a projector
-	@echo "Opening the playground. The first time it trains two models, about two minutes; then it is there in seconds."
+	@echo "Getting two models ready. The first time they are trained, about two minutes."
+	@$(BIN)/python -c "from mrkd_edu.course import playground; playground()"
+	@echo "Opening the playground in the browser. Every page has a kernel of its own; Ctrl-C here ends all."
 	@$(BIN)/python -m voila notebooks/playground.ipynb --progressive_rendering=True $(ARGS)
 
 notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new output

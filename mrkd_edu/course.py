@@ -14,11 +14,12 @@ from typing import Any
 
 from mrkd_edu.benchmark import Row, benchmark
 from mrkd_edu.cache import cache_folder
+from mrkd_edu.data.factory import cached_toy
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.published import PAPERS_TEACHER
-from mrkd_edu.model import Variant
+from mrkd_edu.model import MRKD, Variant
 from mrkd_edu.recipe import RECIPES, budget
-from mrkd_edu.run import Plan
+from mrkd_edu.run import Plan, run
 from mrkd_edu.teacher import OFFLINE_TEACHER, weights_are_here
 
 FULL = budget(quick=False, full=True)
@@ -54,6 +55,16 @@ def lesson_plan(variant: Variant = "rd", seed: int = 0, **changes: Any) -> Plan:
     recipe = replace(RECIPES["workshop"], **{"steps": STEPS, **changes})
     backbone = os.environ.get("MRKD_EDU_TEACHER", OFFLINE_TEACHER)
     return Plan(variant=variant, backbone=backbone, size=SIZE, seed=seed, recipe=recipe, nsa=nsa)
+
+
+def playground(category: str = "surface") -> tuple[AnomalyFolder, dict[str, MRKD]]:
+    """The images and the two students of the playground, trained by the lessons' plan where no lesson has done so.
+
+    Args:
+        category: a key of `data.factory.CATEGORIES`.
+    """
+    data = AnomalyFolder(cached_toy(category))
+    return data, {"rd": run(data, lesson_plan("rd")), "mrkd": run(data, lesson_plan("mrkd"))}
 
 
 def lesson_rows(

@@ -42,3 +42,12 @@ def test_lessons_share_their_rows_unless_the_recipe_differs(tmp_path: Path, monk
     [other] = lesson_rows(data, ["rd"], seeds=[0], loss="per_pixel")
     assert other["ms_per_image"] != first[0]["ms_per_image"]
     assert lesson_rows(data, ["rd"], seeds=[0]) == first, "the other recipe's row has taken its place"
+
+
+def test_the_playground_takes_the_lessons_students(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = make_toy(tmp_path, "fabric", train=2, test_good=1, test_defective=1, size=64)
+    monkeypatch.setattr(course, "cached_toy", {"fabric": toy}.get)
+    monkeypatch.setattr(course, "run", lambda data, plan: (data.name, plan))
+    data, students = course.playground("fabric")
+    assert data.root == toy
+    assert students == {variant: ("fabric", lesson_plan(variant)) for variant in ("rd", "mrkd")}
