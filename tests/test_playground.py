@@ -75,6 +75,11 @@ class Playground:
             self.page.wait_for_timeout(600)
         return says
 
+    def back(self, name: str, button: str, before: str) -> None:
+        """Press a button that brings back what was said before."""
+        self[name].get_by_role("button", name=button).click()
+        expect(self[name].locator(".mrkd-says")).to_have_text(before)
+
     def shot(self, name: str, what: str = "") -> None:
         self[name].screenshot(path=SHOTS / f"{name}{what}.png")
 
@@ -208,8 +213,7 @@ def test_the_score_rises_under_a_stroke_and_falls_back(playground: Playground) -
     painted_rd, painted_mrkd = playground.numbers(name)[:2]
     assert painted_rd > 1.2 * rd and painted_mrkd > 1.2 * mrkd
     playground.shot(name, "-stroke")
-    playground[name].get_by_role("button", name="Undo").click()
-    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+    playground.back(name, "Undo", before)
 
 
 def test_a_picked_colour_leaves_no_trace(playground: Playground) -> None:
@@ -229,8 +233,7 @@ def test_a_stroke_after_a_needless_clear_is_judged_at_once(playground: Playgroun
     playground[name].get_by_role("button", name="Clear").click()
     drag(playground.page, playground[name].locator("canvas"), 60, 60)
     expect(playground[name].locator(".mrkd-says")).not_to_have_text(before, timeout=3000)  # it gives up after 4 s
-    playground[name].get_by_role("button", name="Reset").click()
-    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+    playground.back(name, "Reset", before)
 
 
 def test_keys_stay_in_the_explorer(playground: Playground) -> None:
@@ -257,8 +260,7 @@ def test_screen_readers_hear_what_is_said(playground: Playground) -> None:
     slider(playground[name], "seed").locator(".noUi-handle").focus()
     playground.page.keyboard.press("ArrowRight")
     expect(playground[name].locator(".mrkd-voice")).to_have_text(playground.changed(name, before))
-    playground[name].get_by_role("button", name="Reset").click()
-    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+    playground.back(name, "Reset", before)
 
 
 def test_the_painter_takes_the_keyboard(playground: Playground) -> None:
@@ -268,8 +270,7 @@ def test_the_painter_takes_the_keyboard(playground: Playground) -> None:
     for key in (" ", "ArrowRight", "ArrowRight", "ArrowDown", " "):
         playground.page.keyboard.press(key)
     playground.changed(name, before)
-    playground[name].get_by_role("button", name="Clear").click()
-    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+    playground.back(name, "Clear", before)
 
 
 def test_a_photo_of_ones_own_is_judged_and_another_file_is_refused(playground: Playground, tmp_path: Path) -> None:
@@ -284,8 +285,7 @@ def test_a_photo_of_ones_own_is_judged_and_another_file_is_refused(playground: P
     playground.changed(name, before)
     assert playground.numbers(name)[0] > 1.5  # nothing like a stone slab
     expect(playground[name].get_by_text("words.png is no picture")).to_be_hidden()
-    playground[name].get_by_role("button", name="Reset").click()
-    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+    playground.back(name, "Reset", before)
 
 
 def test_a_photo_can_be_dropped_on_the_canvas(playground: Playground) -> None:
@@ -303,8 +303,7 @@ def test_a_photo_can_be_dropped_on_the_canvas(playground: Playground) -> None:
     expect(playground[name].get_by_text("That was no file")).to_be_visible()
     canvas.evaluate(drop, list(photo.getvalue()))
     playground.changed(name, before)
-    playground[name].get_by_role("button", name="Clear").click()
-    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+    playground.back(name, "Clear", before)
 
 
 def test_the_mask_share_follows_the_size_of_the_patches(playground: Playground) -> None:
@@ -322,8 +321,7 @@ def test_the_mask_share_follows_the_size_of_the_patches(playground: Playground) 
     large = share()
     assert large > 1.5 * small
     playground.shot(name, "-large")
-    playground[name].get_by_role("button", name="Reset").click()
-    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+    playground.back(name, "Reset", before)
 
 
 def test_a_number_typed_by_keyboard_hides_more(playground: Playground) -> None:
@@ -376,8 +374,7 @@ def test_at_threshold_0_all_is_defective_and_high_up_nothing(playground: Playgro
     _, found, of, alarms, normal = playground.numbers(name)[:5]
     assert (found, alarms) == (of, normal)
     playground.shot(name, "-0")
-    playground[name].get_by_role("button", name="Reset").click()
-    expect(playground[name].locator(".mrkd-says")).to_have_text(before)
+    playground.back(name, "Reset", before)
 
 
 def test_what_was_chosen_survives_running_the_cell_again(playground: Playground) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from moved_explorer import seen
 
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.flm import random_mask
@@ -43,18 +44,6 @@ def explorer(model: MRKD, images: list[np.ndarray]) -> Explorer:
     explorer = explore_flm(model, images)
     assert explorer.wait()
     return explorer
-
-
-def seen(explorer: Explorer, **state: object) -> View:
-    """What the explorer shows after its controls were moved to there."""
-    if len(state) == 1:
-        [(name, value)] = state.items()
-        explorer.controls[name].value = value  # as by hand
-    else:
-        explorer.set(**state)
-    assert explorer.wait() and explorer.view is not None
-    assert explorer.problem.value == ""
-    return explorer.view
 
 
 def picture(view: View, scale: int, column: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from moved_explorer import seen
 
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.ilm import add_anomaly
@@ -16,7 +17,6 @@ from mrkd_edu.nsa import DEFAULT, NSA
 from mrkd_edu.teacher import Teacher
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.ilm_explorer import STRIDES, See, explore_ilm, eyes, look_at, render_ilm
-from mrkd_edu.widgets.panels import View
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
@@ -54,18 +54,6 @@ def explorer(images: list[np.ndarray], teacher: Teacher) -> Explorer:
     explorer = explore_ilm(images, teacher, size=SIZE)
     assert explorer.wait()
     return explorer
-
-
-def seen(explorer: Explorer, **state: object) -> View:
-    """What the explorer shows after its controls were moved to there."""
-    if len(state) == 1:
-        [(name, value)] = state.items()
-        explorer.controls[name].value = value  # as by hand
-    else:
-        explorer.set(**state)
-    assert explorer.wait() and explorer.view is not None
-    assert explorer.problem.value == ""
-    return explorer.view
 
 
 def mean_over_seeds(explorer: Explorer, value: str, **state: object) -> float:

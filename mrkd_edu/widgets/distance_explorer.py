@@ -21,6 +21,7 @@ from mrkd_edu.distance import cosine_distance
 from mrkd_edu.model import MRKD
 from mrkd_edu.plots import MINUS, colour_of
 from mrkd_edu.plots_features import similarity
+from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.widgets.click_picture import ClickPicture
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import rgb
@@ -158,7 +159,7 @@ def explore_distance(model: MRKD, images: Pictures) -> Explorer:
 
     @lru_cache(maxsize=32)
     def features(photo: int) -> tuple[list[Tensor], list[Tensor]]:
-        pixels = torch.from_numpy(pictures[photo]).permute(2, 0, 1)[None]  # (1, 3, S, S)
+        pixels = as_batch([pictures[photo]])  # (1, 3, S, S)
         with torch.no_grad():
             both = model.features(pixels)
         teacher, student = ([f[0].float().cpu().contiguous() for f in maps] for maps in both)  # (C_k, h_k, w_k) each

@@ -22,6 +22,7 @@ from mrkd_edu.flm import FeatureMasking, random_mask
 from mrkd_edu.model import MRKD
 from mrkd_edu.plots import colour_of
 from mrkd_edu.plots_features import pca_colouring
+from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import rgb
 from mrkd_edu.widgets.panels import GAP, View, bar, below, beside, write
@@ -59,7 +60,7 @@ def unmasked(model: MRKD, image: np.ndarray) -> Unmasked:
     """
     flm = masking(model)
     with torch.no_grad(), model.autocast():
-        teacher = model.see(torch.from_numpy(image).permute(2, 0, 1)[None])
+        teacher = model.see(as_batch([image]))
         student = model.student(teacher)
         generated = [g(s) for g, s in zip(flm.generate, student, strict=True)]
     colours = [

@@ -23,6 +23,7 @@ from mrkd_edu.leakage import mask_at_scale
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT, NSA, estimate_background, foreground
 from mrkd_edu.plots import HEAT, outline
+from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.teacher import Teacher
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.panels import LINE, View, below, beside, panel, write
@@ -33,6 +34,7 @@ BOX = (230, 159, 0)  # orange, of the patches' boxes
 ALARM = (176, 0, 32)
 ESTIMATED_FROM = 16  # images
 NONE, ESTIMATED, GIVEN = "none", "estimated", "given"
+SHARES, FACTORS = (0.01, 0.5), (0.2, 4.0)  # ends of the sliders; `nsa.NSA` allows no larger shares or factors
 
 See = Callable[[Tensor], list[Tensor]]  # images (B, 3, S, S) to one map a scale
 
@@ -55,7 +57,7 @@ def eyes(teacher: Teacher | MRKD) -> See:
 
 def look_at(see: See, image: np.ndarray) -> list[Tensor]:
     """An image uint8 (S, S, 3) to the maps that `see` gives, (1, C_k, h_k, w_k) each."""
-    return see(torch.from_numpy(image).permute(2, 0, 1)[None])
+    return see(as_batch([image]))
 
 
 def render_ilm(
@@ -130,7 +132,7 @@ def explore_ilm(
     elif size < teacher.strides[-1] or size % teacher.strides[-1]:
         raise ValueError(f"size must be a multiple of {teacher.strides[-1]} pixels, for instance 256; got {size}")
     pictures = read_pictures("explore_ilm", images, size)
-    estimated = estimate_background(torch.from_numpy(np.stack(pictures[:ESTIMATED_FROM])).permute(0, 3, 1, 2))
+    estimated = estimate_background(as_batch(pictures[:ESTIMATED_FROM]))
     see = eyes(teacher)
 
     @lru_cache(maxsize=32)
@@ -195,10 +197,17 @@ def _controls(
             description="patches at most",
             tooltip="the first patch is always tried, each further one with probability 1/2",
         ),
-        "height": _shares(begin.height, "half height", "bounds of a patch's half height, share of the image's height"),
-        "width": _shares(begin.width, "half width", "bounds of a patch's half width, share of the image's width"),
-        "rescale": _factors(
-            begin.rescale, "rescale", "bounds of the factor by which a patch grows or shrinks before it is put down"
+        "height": _bounds(
+            begin.height, SHARES, "half height", "bounds of a patch's half height, share of the image's height"
+        ),
+        "width": _bounds(
+            begin.width, SHARES, "half width", "bounds of a patch's half width, share of the image's width"
+        ),
+        "rescale": _bounds(
+            begin.rescale,
+            FACTORS,
+            "rescale",
+            "bounds of the factor by which a patch grows or shrinks before it is put down",
         ),
         "blend": ipywidgets.Dropdown(
             options=[("swap: paste it", "swap"), ("Poisson: no seam", "poisson"), ("either, by chance", "mix")],
@@ -234,29 +243,18 @@ def _controls(
     return controls
 
 
-def _shares(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
-    """Bounds of a share, in percent, up to one half; `nsa.NSA` allows no more."""
-    digits = _digits(value, 2)
+def _bounds(
+    value: tuple[float, float], ends: tuple[float, float], description: str, tooltip: str
+) -> ipywidgets.FloatRangeSlider:
+    """Two bounds between these ends, or below the lower one if they begin there; shares are read in percent."""
+    percent = ends == SHARES
+    digits = _digits(value, 2 if percent else 1)
     return ipywidgets.FloatRangeSlider(
         value=value,
-        min=min(value[0], 0.01),
-        max=0.5,
+        min=min(value[0], ends[0]),
+        max=ends[1],
         step=10**-digits,
-        readout_format=f".{digits - 2}%",
-        description=description,
-        tooltip=tooltip,
-    )
-
-
-def _factors(value: tuple[float, float], description: str, tooltip: str) -> ipywidgets.FloatRangeSlider:
-    """Bounds of a factor up to 4; `nsa.NSA` allows no more."""
-    digits = _digits(value, 1)
-    return ipywidgets.FloatRangeSlider(
-        value=value,
-        min=min(value[0], 0.2),
-        max=4,
-        step=10**-digits,
-        readout_format=f".{digits}f",
+        readout_format=f".{digits - 2}%" if percent else f".{digits}f",
         description=description,
         tooltip=tooltip,
     )

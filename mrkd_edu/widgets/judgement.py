@@ -111,6 +111,24 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def common_size(who: str, models: Mapping[str, Detector]) -> int:
+    """Side of the images of models that are to be compared, pixels.
+
+    Args:
+        who: asks for them; its name is in the message.
+        models: name to model.
+
+    Raises:
+        ValueError: no model, models of different sizes, or one without a threshold.
+    """
+    sizes = {model.settings.size for model in models.values()}
+    if len(sizes) != 1:
+        raise ValueError(f"{who} needs models of one size; got sizes {sorted(sizes)}")
+    for name, model in models.items():
+        threshold_of(name, model)
+    return sizes.pop()
+
+
 def threshold_of(name: str, model: Detector) -> float:
     """The model's threshold.
 

@@ -11,13 +11,22 @@ from typing import Any
 
 import anywidget
 import numpy as np
-import torch
 import traitlets
 
 from mrkd_edu.model import MRKD, Detector
 from mrkd_edu.plots import colour_of
+from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import in_thresholds, judged, rgb, see_once, threshold_of, verdict, verdict_title
+from mrkd_edu.widgets.judgement import (
+    common_size,
+    in_thresholds,
+    judged,
+    rgb,
+    see_once,
+    threshold_of,
+    verdict,
+    verdict_title,
+)
 from mrkd_edu.widgets.panels import View, beside, png
 from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
 
@@ -82,7 +91,7 @@ def render_judgement(models: Mapping[str, Detector], image: np.ndarray) -> View:
         models: name to calibrated model; all of one size.
         image: uint8 (S, S, 3), of the models' size.
     """
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, S, S)
+    pixels = as_batch([image])  # (1, 3, S, S)
     seen = see_once({name: model for name, model in models.items() if isinstance(model, MRKD)}, pixels)
     parts, said, values = [], [], {}
     for name, model in models.items():
@@ -108,12 +117,7 @@ def paint_defects(models: Mapping[str, Detector], images: Pictures) -> Explorer:
         ValueError: no model, no list of images, models of different sizes or without a threshold.
         data.images.DataError: an image that cannot be read.
     """
-    sizes = {model.settings.size for model in models.values()}
-    if len(sizes) != 1:
-        raise ValueError(f"paint_defects needs models of one size; got sizes {sorted(sizes)}")
-    for name, model in models.items():
-        threshold_of(name, model)
-    side = sizes.pop()
+    side = common_size("paint_defects", models)
     pictures = read_pictures("paint_defects", images, side)
     for model in models.values():
         model.eval()

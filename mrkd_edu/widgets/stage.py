@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +9,13 @@ import torch
 from torch import Tensor
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.data.images import ImageSource, read_image
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.leakage import mean_leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import preset
+from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.run import Plan
+from mrkd_edu.widgets.pictures import Pictures, read_pictures
 from mrkd_edu.widgets.training_picture import TrainingState
 
 SHOWN, NORMAL, PAIRS = 3, 4, 4  # images that are shown; normal ones that set the colours; pairs for leakage
@@ -61,21 +61,19 @@ def set_stage(
     plan: Plan,
     steps: int,
     held_out: np.ndarray,
-    images: Sequence[ImageSource] | None,
+    images: Pictures | None,
 ) -> tuple[Stage, TrainingState]:
     """What a training by this plan is looked at with: images to show, normal ones, and pairs for leakage.
 
     Raises:
-        ValueError: `images` is empty.
+        ValueError: `images` is empty, or no list.
         data.images.DataError: an image that cannot be read.
     """
-    if images is not None and len(images) == 0:
-        raise ValueError("watch_training needs at least one image to look at; leave `images` out to take test images")
     size = plan.size
     normal = data.train_images(size)[held_out[:NORMAL]]  # (M, 3, S, S)
     if images is not None:
-        shown = torch.from_numpy(np.stack([read_image(image, size) for image in images])).permute(0, 3, 1, 2)
-        names, masks = [f"picture {i + 1}" for i in range(len(images))], np.zeros((len(images), size, size), bool)
+        shown = as_batch(read_pictures("watch_training", images, size))
+        names, masks = [f"picture {i + 1}" for i in range(len(shown))], np.zeros((len(shown), size, size), bool)
     elif data.test:
         chosen = _some_of_each(data)
         shown = data.test_images(size)[chosen]

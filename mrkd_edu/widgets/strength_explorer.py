@@ -20,9 +20,19 @@ from mrkd_edu.data.factory.pairs import find_category
 from mrkd_edu.leakage import FeaturePair, mean_leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.plots import SPACE, TIMES, colour_of, outline, scale_colours
+from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import in_thresholds, judged, rgb, see_once, threshold_of, verdict, verdict_title
+from mrkd_edu.widgets.judgement import (
+    common_size,
+    in_thresholds,
+    judged,
+    rgb,
+    see_once,
+    threshold_of,
+    verdict,
+    verdict_title,
+)
 from mrkd_edu.widgets.latest import Latest
 from mrkd_edu.widgets.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
 
@@ -92,7 +102,7 @@ class Growth:
 
     def _features(self, image: np.ndarray) -> dict[str, FeaturePair]:
         """An image uint8 (S, S, 3) to the teacher's and the student's maps of every model."""
-        pixels = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, S, S)
+        pixels = as_batch([image])  # (1, 3, S, S)
         features = {}
         for name, teacher in see_once(self.models, pixels).items():
             with self.models[name].autocast():
@@ -158,11 +168,8 @@ def check_models(models: Mapping[str, MRKD], category: str) -> None:
         ValueError: says why.
     """
     find_category(category)
-    sizes = {model.settings.size for model in models.values()}
-    if len(sizes) != 1:
-        raise ValueError(f"the overgeneralisation explorer needs models of one size; got sizes {sorted(sizes)}")
+    common_size("the overgeneralisation explorer", models)
     for name, model in models.items():
-        threshold_of(name, model)
         trained_on = model.settings.history.get("category", category)
         if trained_on != category:
             raise ValueError(f"{name} was trained on {trained_on}, not on {category}: take a model of {category}")

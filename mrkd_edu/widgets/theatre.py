@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +19,11 @@ import numpy as np
 
 from mrkd_edu.cache import cache_folder
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.data.images import ImageSource
 from mrkd_edu.model import MRKD
 from mrkd_edu.run import Plan, run, run_key, split
 from mrkd_edu.train import Moment
 from mrkd_edu.widgets.panels import View
+from mrkd_edu.widgets.pictures import Pictures
 from mrkd_edu.widgets.shown import Shown, with_still
 from mrkd_edu.widgets.stage import set_stage
 from mrkd_edu.widgets.training_picture import render_training
@@ -34,7 +34,7 @@ BUILD = 30.0  # seconds that building a model may take
 
 
 def watch_training(
-    data: AnomalyFolder, plan: Plan, images: Sequence[ImageSource] | None = None
+    data: AnomalyFolder, plan: Plan, images: Pictures | None = None
 ) -> TrainingTheatre:
     """Train a model by a plan, and watch.
 
@@ -75,7 +75,7 @@ class TrainingTheatre(ipywidgets.VBox):
         pace: slider with the number of steps between two looks.
     """
 
-    def __init__(self, data: AnomalyFolder, plan: Plan, images: Sequence[ImageSource] | None = None):
+    def __init__(self, data: AnomalyFolder, plan: Plan, images: Pictures | None = None):
         self.data, self.plan = data, plan
         learned, held_out = split(len(data.train), plan.seed)
         steps = plan.recipe.total_steps(len(learned))
@@ -254,7 +254,7 @@ class TrainingTheatre(ipywidgets.VBox):
         if what in ("paused", "training") and self._stopping.is_set():
             return
         self.status.value = f'<span role="status">{html.escape(what)}</span>'
-        off, paused = what == "not started" or self._stopping.is_set(), not self._may_go.is_set()
+        off, paused = not self._started.is_set() or self._stopping.is_set(), not self._may_go.is_set()
         self.pause_button.disabled = off or paused
         self.continue_button.disabled = not paused
         self.stop_button.disabled = off
