@@ -17,6 +17,9 @@ def main() -> None:
     parser.add_argument("--test-defective", type=int, default=30, help="defective test pictures")
     parser.add_argument("--size", type=int, default=256, help="side of a picture in pixels")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--strengths", type=float, nargs=2, default=(0.15, 1.0), help="of test defects: 0 is none, 1 is obvious"
+    )
     options = vars(parser.parse_args())
     try:
         print(make_toy(**options, progress=True))

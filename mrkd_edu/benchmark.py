@@ -20,16 +20,20 @@ from rich import box
 from rich.table import Table
 from tqdm.auto import tqdm
 
+from mrkd_edu.controls import Control
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import COSTS, check_test_set, evaluate
+from mrkd_edu.evaluate import COPYING, COSTS, check_test_set, evaluate
 from mrkd_edu.hardware import pick_device
-from mrkd_edu.model import VARIANTS, Detector, Variant
+from mrkd_edu.model import BASELINES, VARIANTS, Detector, Variant
 from mrkd_edu.neighbours import Neighbours
-from mrkd_edu.run import Plan, run, run_key, split
+from mrkd_edu.recipe import Distance
+from mrkd_edu.run import Plan, divide, finish, run, run_key, say_how_long, split
 
-KEY = ("category", "variant", "seed", "backbone", "size", "steps")
-MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "leakage", "train_seconds", "ms_per_image")
-MEASURING = ("evaluate.py", "leakage.py", "neighbours.py")  # code behind a row, beside that of its training
+KEY = ("category", "variant", "distance", "seed", "backbone", "size", "steps")
+MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", *COPYING, *COSTS)
+MEASURING = ("controls.py", "evaluate.py", "leakage.py", "neighbours.py")  # code behind a row, beside its training's
+SHOWN = (*MEASURES[:6], "train_seconds")  # as many as fit into 80 columns; results.csv has all
+OWN = {"nn": "euclidean", "gauss": "mahalanobis"}  # baselines with one distance, whatever is asked for
 Row = dict[str, str]
 
 
@@ -38,8 +42,9 @@ def benchmark(
     out: str | Path,
     *,
     plan: Plan | None = None,
-    variants: Sequence[Variant] = ("nn", *VARIANTS),
+    variants: Sequence[Variant] = (*BASELINES, *VARIANTS),
     seeds: Iterable[int] = (0, 1, 2),
+    distances: Sequence[Distance] | None = None,
     device: str = "auto",
     progress: bool = True,
 ) -> list[Row]:
@@ -50,6 +55,8 @@ def benchmark(
         out: where `results.csv` is, or will be.
         plan: what all runs share (default: `Plan()`); variant and seed are replaced.
         variants, seeds: the grid.
+        distances: each student is judged by all of these; None: by the recipe's. Baselines with a distance of their
+            own have one row.
         device: `"auto"`, `"cpu"`, `"cuda"`.
         progress: show bars.
 
@@ -72,16 +79,32 @@ def benchmark(
         check_test_set(data, plan.size)
     where = pick_device(device)
     tested = {data.name: data.fingerprint() for data in sets}
-    grid = [(data, variant, seed) for data in sets for variant in variants for seed in seeds]
+    asked = tuple(distances or (plan.recipe.distance,))
+    seeds = tuple(seeds)
+    grid = [
+        (data, variant, seed, distance)
+        for data in sets
+        for variant in variants
+        for seed in seeds
+        for distance in (asked[:1] if variant in OWN else asked)
+    ]
+    cells, missing = [], {}
+    for data, variant, seed, distance in grid:
+        mine = replace(plan, variant=variant, seed=seed, recipe=replace(plan.recipe, distance=distance))
+        learned, _ = split(len(data.train), seed)
+        steps = 0 if variant in BASELINES else mine.recipe.total_steps(len(learned))
+        shown = OWN.get(variant, distance)
+        key = tuple(str(v) for v in (data.name, variant, shown, seed, mine.backbone, mine.size, steps))
+        run_name = f"{run_key(data, mine, where, code=MEASURING)} {tested[data.name]}"
+        cells.append((data, mine, key, run_name))
+        if variant not in BASELINES and keys.get(" ".join(key)) != run_name:
+            missing[data.name, variant, seed] = data, mine
+    if progress and missing:
+        say_how_long(list(missing.values()), device)
     wanted = []
-    with tqdm(grid, desc="benchmark", unit="run", disable=not progress) as bar:
-        for data, variant, seed in bar:
-            bar.set_postfix_str(f"{data.name} {variant} seed {seed}")
-            mine = replace(plan, variant=variant, seed=seed)
-            learned, _ = split(len(data.train), seed)
-            steps = 0 if variant == "nn" else mine.recipe.total_steps(len(learned))
-            key = tuple(str(v) for v in (data.name, variant, seed, mine.backbone, mine.size, steps))
-            run_name = f"{run_key(data, mine, where, code=MEASURING)} {tested[data.name]}"
+    with tqdm(cells, desc="benchmark", unit="run", disable=not progress) as bar:
+        for data, mine, key, run_name in bar:
+            bar.set_postfix_str(f"{data.name} {mine.variant} seed {mine.seed}")
             if key not in rows or keys.get(" ".join(key)) != run_name:
                 result = evaluate(detector(data, mine, device), data, progress=False)
                 rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}
@@ -93,20 +116,23 @@ def benchmark(
 
 
 def detector(data: AnomalyFolder, plan: Plan, device: str = "auto") -> Detector:
-    """The detector of one row: a trained model, or for `nn` a bank of features. Both have a threshold.
+    """The detector of one row: a trained model, or a baseline. All have a threshold.
 
-    `nn` remembers the images that a student would learn from, and takes its threshold from the same held-out ones.
-    Where a data set is too small to hold any out (see `run.split`), `nn` knows all by heart and gets no threshold.
+    A baseline learns from the images that a student would learn from, and takes its threshold from the same held-out
+    ones; `gauss` and `template` their scales' weights as well. Where a data set is too small to hold any out (see
+    `run.split`), `nn` knows all by heart and gets no threshold.
     """
-    if plan.variant != "nn":
+    if plan.variant not in BASELINES:
         return run(data, plan, device=device, progress=False)
-    images = data.train_images(plan.size)
-    learned, held_out = split(len(images), plan.seed)
-    model = Neighbours(
-        images[learned], backbone=plan.backbone, seed=plan.seed, precision=plan.precision, device=pick_device(device)
-    )
-    if not set(learned) & set(held_out):
-        model.calibrate(model.predict([images.paths[i] for i in held_out]).score)
+    work, where = divide(data, plan), pick_device(device)
+    given: dict[str, Any] = {"backbone": plan.backbone, "precision": plan.precision, "device": where}
+    if plan.variant != "nn":
+        control = Control(plan.variant, work.learned, plan.recipe, **given)
+        finish(control, work, plan)
+        return control
+    model = Neighbours(work.learned, seed=plan.seed, **given)
+    if not set(work.learned.paths) & set(work.held_out.paths):
+        model.calibrate(model.predict(work.held_out.paths).score)
     return model
 
 
@@ -124,20 +150,25 @@ def read_results(path: str | Path) -> dict[tuple[str, ...], Row]:
 
 def summary(rows: Iterable[Row]) -> Table:
     """Means over the seeds, with their standard deviation below, as a table that fits into 80 columns."""
+    rows = list(rows)
+    several = len({row.get("distance") for row in rows if row["variant"] not in OWN}) > 1
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        groups.setdefault((row["category"], row["variant"]), []).append(row)
+        name = row["variant"]
+        if several and name not in OWN:
+            name += f"\n{row['distance']}"
+        groups.setdefault((row["category"], name), []).append(row)
     seeds = sorted({len(members) for members in groups.values()})
     title = f"mean ± standard deviation over seeds (number of seeds: {', '.join(map(str, seeds))})"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("category", "variant", *MEASURES):
+    for name in ("category", "variant", *SHOWN):
         header = {"train_seconds": "train\ns", "ms_per_image": "ms per\nimage"}.get(name, name.replace("_", "\n"))
-        table.add_column(header, justify="right" if name in MEASURES else "left", overflow="fold")
+        table.add_column(header, justify="right" if name in SHOWN else "left", overflow="fold")
     shown = None
     for (category, variant), members in groups.items():
         if shown not in (None, category):
             table.add_section()
-        cells = [mean_and_spread(members, m).replace(" ±", "\n±") for m in MEASURES]
+        cells = [mean_and_spread(members, m).replace(" ±", "\n±") for m in SHOWN]
         table.add_row("" if category == shown else category, variant, *cells)
         shown = category
     return table

@@ -45,10 +45,18 @@ DataFolder = Annotated[
 ]
 Backbone = Annotated[str, typer.Option(help="Teacher. Without network: efficientnet_lite0, _lite1, _lite2.")]
 Size = Annotated[
-    int, typer.Option(help="Images are resized to this many pixels a side; a multiple of 64 (`paper`: of 32).", min=32)
+    int | None,
+    typer.Option(help="Images are resized to squares of this side, a multiple of 32 [default: the recipe's].", min=32),
 ]
-Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the recipe's, 240].", min=1)]
-Recipe = Annotated[str, typer.Option(help="`workshop` (minutes) or `paper` (200 epochs, for a GPU).")]
+Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the recipe's].", min=1)]
+Recipe = Annotated[
+    str,
+    typer.Option(help="`workshop` (a minute), `long` (some minutes, finds more) or `paper` (200 epochs, for a GPU)."),
+]
+Distance = Annotated[
+    str | None,
+    typer.Option(help="Of the anomaly map: `cosine` (the papers') or `mahalanobis` [default: the recipe's]."),
+]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
 Precision = Annotated[str, typer.Option(help="`auto` takes what is quick here; or `fp32`, `bf16`, `fp16`.")]
 
@@ -108,6 +116,8 @@ def data_toy(
     test_defective: Annotated[int, typer.Option(help="Defective test images, all kinds together.", min=0)] = 30,
     size: Annotated[int, typer.Option(help="Side of the images, pixels.", min=32)] = 256,
     seed: Annotated[int, typer.Option(help="Another seed gives another data set.", min=0)] = 0,
+    weakest: Annotated[float, typer.Option(help="Strength of the faintest test defects; 0 is none.")] = 0.15,
+    strongest: Annotated[float, typer.Option(help="Strength of the plainest ones; 1 is obvious.")] = 1.0,
 ) -> None:
     """Render a toy data set: products with known defects, exact masks, and the normal twin of every defect.
 
@@ -121,8 +131,9 @@ def data_toy(
         from mrkd_edu.data.folder import AnomalyFolder
 
         numbers = {"train": train, "test_good": test_good, "test_defective": test_defective}
+        span = (weakest, strongest)
         for name in CATEGORIES if category == "all" else (category,):
-            path = make_toy(folder, name, **numbers, size=size, seed=seed, progress=True)
+            path = make_toy(folder, name, **numbers, size=size, seed=seed, strengths=span, progress=True)
             say(AnomalyFolder(path).summary())
             say(f"In {path}")
 
@@ -133,10 +144,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the trained model.")],
     variant: Annotated[str, typer.Option(help="`rd` (plain), `ilm`, `flm` or `mrkd` (both).")] = "mrkd",
     backbone: Backbone = "efficientnet_lite0",
-    size: Size = 256,
+    size: Size = None,
     steps: Steps = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and masks.", min=0)] = 0,
-    recipe: Recipe = "workshop",
+    recipe: Recipe = "long",
+    distance: Distance = None,
     device: Device = "auto",
     precision: Precision = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training in --out.")] = False,
@@ -152,7 +164,7 @@ def train(
         from mrkd_edu.scales import describe
 
         refuse_foreign_run(out, resume)
-        plan = make_plan(variant, backbone, size, steps, seed, recipe, precision)
+        plan = make_plan(variant, backbone, size, steps, seed, recipe, precision, distance)
         model = run(AnomalyFolder(data), plan, out=out, resume=resume, cache=cache, device=device)
         facts = model.settings.history
         console.print(
@@ -234,13 +246,17 @@ def benchmark(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Categories, or folders that hold categories.")],
     out: Annotated[Path, typer.Option(help="Folder of results.csv; what is there already is not done again.")],
     variants: Annotated[
-        str, typer.Option(help="Comma-separated; `nn` is the nearest-neighbour baseline.")
-    ] = "nn,rd,ilm,flm,mrkd",
+        str, typer.Option(help="Comma-separated; `nn`, `gauss`, `template` have no student: what is one worth?")
+    ] = "nn,gauss,template,rd,ilm,flm,mrkd",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    distances: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated; each student is trained once and judged by all [default: the recipe's]."),
+    ] = None,
     steps: Steps = None,
-    size: Size = 256,
+    size: Size = None,
     backbone: Backbone = "efficientnet_lite0",
-    recipe: Recipe = "workshop",
+    recipe: Recipe = "long",
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
@@ -256,8 +272,11 @@ def benchmark(
         chosen = [check_variant(v.strip(), baseline=True) for v in variants.split(",")]
         numbers = [whole_number("--seeds", s) for s in seeds.split(",")]
         plan = make_plan(chosen[0], backbone, size, steps, numbers[0], recipe, precision, baseline=True)
+        judges = [check_distance(d.strip()) for d in distances.split(",")] if distances else None
         folders = [category for folder in data for category in find_categories(folder)]
-        rows = run_benchmark(folders, out, plan=plan, variants=chosen, seeds=numbers, device=device)
+        rows = run_benchmark(
+            folders, out, plan=plan, variants=chosen, seeds=numbers, distances=judges, device=device
+        )
         console.print(summary(rows))
         say(f"Rows: {out / 'results.csv'}")
 
@@ -269,7 +288,7 @@ def leakage(
     out: Annotated[Path | None, typer.Option(help="Folder for the figures; without it, only the table.")] = None,
     device: Device = "auto",
 ) -> None:
-    """How much of each kind of defect does a student copy? 0 restores the normal image, 1 lets the defect through.
+    """How much of each kind of defect does a student copy? 0: it restores the normal image, 1: it copies the defect.
 
     Needs a test set with twins, such as the toy factory's. For a category of the toy factory a second figure shows
     leakage against the strength of the defect.
@@ -320,7 +339,7 @@ def theatre(
     variants: Annotated[str, typer.Option(help="Comma-separated.")] = "rd,mrkd",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0",
     at: Annotated[str, typer.Option(help="Steps at which to look at the test set.")] = "75,150,300,600,1200",
-    size: Size = 256,
+    size: Size = None,
     backbone: Backbone = "efficientnet_lite0",
     recipe: Recipe = "workshop",
     device: Device = "auto",
@@ -379,11 +398,12 @@ def doctor() -> None:
 def make_plan(
     variant: str,
     backbone: str,
-    size: int,
+    size: int | None,
     steps: int | None,
     seed: int,
     recipe: str,
     precision: str,
+    distance: str | None = None,
     baseline: bool = False,
 ) -> Plan:
     """The options of the command line as a `Plan`; `ValueError` names an option that is no choice."""
@@ -397,14 +417,24 @@ def make_plan(
     chosen = RECIPES[recipe]
     if steps is not None:
         chosen = replace(chosen, steps=steps, epochs=None)
-    return Plan(check_variant(variant, baseline=baseline), backbone, size, seed, chosen, precision)  # type: ignore[arg-type]
+    if distance is not None:
+        chosen = replace(chosen, distance=check_distance(distance))
+    return Plan(check_variant(variant, baseline=baseline), backbone, size or 0, seed, chosen, precision)  # type: ignore[arg-type]
+
+
+def check_distance(distance: str) -> Any:
+    """The distance, if it is one."""
+    from mrkd_edu.model import DISTANCES
+
+    check_choice("--distance", distance, DISTANCES)
+    return distance
 
 
 def check_variant(variant: str, baseline: bool = False) -> Any:
-    """The variant, if it is one; `baseline`: `nn` counts as one."""
-    from mrkd_edu.model import VARIANTS
+    """The variant, if it is one; `baseline`: those without a student count as well."""
+    from mrkd_edu.model import BASELINES, VARIANTS
 
-    check_choice("--variants" if baseline else "--variant", variant, ("nn", *VARIANTS) if baseline else VARIANTS)
+    check_choice("--variants" if baseline else "--variant", variant, (*BASELINES, *VARIANTS) if baseline else VARIANTS)
     return variant
 
 

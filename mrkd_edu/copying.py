@@ -19,11 +19,10 @@ from functools import cached_property
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.distance import cosine_distance, image_score
+from mrkd_edu.distance import image_score, unit
 from mrkd_edu.evaluate import leakage_pairs
 from mrkd_edu.leakage import LeakageUndefined, leakage_sums, mask_at_scale
 from mrkd_edu.metrics import image_auroc
@@ -71,20 +70,20 @@ def read_pairs(data: AnomalyFolder, size: int) -> Pairs:
 
 @dataclass(frozen=True)
 class Flow:
-    r"""Where a defect goes at one scale, features brought to unit length. Each (N, h, w).
+    r"""Where a defect goes at one scale, features brought to unit length. Each (N, h, w). See `leakage.py`.
 
     Attributes:
-        defect: :math:`|d|`, what the defect does to the teacher.
-        copied: :math:`\langle s, d\rangle / |d|`, what of it the student lets through.
-        rest: :math:`|d - s|`, what it does not let through.
-        seen: :math:`|T_k(x') - S_k(x')|`, from which the anomaly map is made: the rest, added to what teacher and
-            student disagree about in the normal image.
+        defect: :math:`|d| = |T_k(x') - T_k(x)|`, what the defect does to the teacher.
+        restored: :math:`|r| = |T_k(x') - S_k(x)|`, what the anomaly map would be made of, had the student restored
+            the normal image.
+        copied: :math:`\langle s, r\rangle / |r|`, how far the student goes along :math:`r`.
+        seen: :math:`|r - s| = |T_k(x') - S_k(x')|`, what the anomaly map is made of.
         inside: bool, the defect's positions.
     """
 
     defect: np.ndarray
+    restored: np.ndarray
     copied: np.ndarray
-    rest: np.ndarray
     seen: np.ndarray
     inside: np.ndarray
 
@@ -115,29 +114,27 @@ class Passage:
 
     def flow(self, k: int) -> Flow:
         """Where the defects go at scale `k`, counted from 0."""
-        t, s, t_defect, s_defect = (F.normalize(maps[k], dim=1) for maps in (*self.normal, *self.defective))
-        d, ds = t_defect - t, s_defect - s  # (N, C, h, w)
-        size = d.norm(dim=1)  # (N, h, w)
-        along = (ds * d).sum(1) / size.clamp_min(1e-6)
-        rest, seen = (d - ds).norm(dim=1), (t_defect - s_defect).norm(dim=1)
+        t, s, t_defect, s_defect = (unit(maps[k]) for maps in (*self.normal, *self.defective))
+        way, gone = t_defect - s, s_defect - s  # r and s, (N, C, h, w)
+        restored = way.norm(dim=1)  # (N, h, w)
+        along = (gone * way).sum(1) / restored.clamp_min(1e-6)
+        defect, seen = (t_defect - t).norm(dim=1), (way - gone).norm(dim=1)
         inside = mask_at_scale(self.mask, (t.shape[-2], t.shape[-1]))
-        return Flow(*(x.numpy() for x in (size, along, rest, seen, inside)))
+        return Flow(*(x.numpy() for x in (defect, restored, along, seen, inside)))
 
     def distances(self, k: int) -> dict[str, np.ndarray]:
-        """Cosine distance of teacher and student, position by position, at scale `k`.
+        """The model's distance of teacher and student, position by position, at scale `k`.
 
         Returns:
             `"normal"`: all positions of the normal images; `"copied"`: the defects' positions; `"restored"`: these
             once more, had the student restored the normal image.
         """
-        (t, s), (t_defect, s_defect) = [(side[0][k], side[1][k]) for side in (self.normal, self.defective)]
-        inside = mask_at_scale(self.mask, (t.shape[-2], t.shape[-1]))  # (N, h, w)
-        floor = self.model.floor
-        found = {
-            "normal": cosine_distance(t, s, floor).flatten(),
-            "copied": cosine_distance(t_defect, s_defect, floor)[inside],
-            "restored": cosine_distance(t_defect, s, floor)[inside],
-        }
+        (t, s), (t_defect, s_defect) = self.normal, self.defective
+        inside = mask_at_scale(self.mask, (t[k].shape[-2], t[k].shape[-1]))  # (N, h, w)
+        normal, copied, restored = (
+            self.model.distances(*sides)[k].cpu() for sides in ((t, s), (t_defect, s_defect), (t_defect, s))
+        )
+        found = {"normal": normal.flatten(), "copied": copied[inside], "restored": restored[inside]}
         return {name: values.numpy() for name, values in found.items()}
 
     @cached_property

@@ -49,7 +49,8 @@ def demo(
     Returns:
         The path of `report.html`, and the evaluations of `rd` and `mrkd`.
     """
-    plan = Plan(size=128, recipe=replace(RECIPES["workshop"], steps=40)) if quick else Plan()
+    recipe = RECIPES["workshop" if data is None else "long"]  # images of one's own deserve what finds most
+    plan = Plan(size=128, recipe=replace(recipe, steps=40, warmup=4)) if quick else Plan(recipe=recipe)
     folder = AnomalyFolder(cached_toy(SHOWN, progress=progress) if data is None else data)
     check_test_set(folder, plan.size)
     evaluations, seconds, weights = [], {}, {}

@@ -6,7 +6,7 @@ Test images are looked at here and nowhere else. Nothing in this file changes a 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,12 +18,13 @@ from tqdm.auto import tqdm
 from mrkd_edu.data.folder import AnomalyFolder, Sample
 from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
-from mrkd_edu.leakage import LeakageUndefined, leakage
+from mrkd_edu.leakage import LeakageUndefined, explained, leakage
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
-from mrkd_edu.model import Detector, verdict
+from mrkd_edu.model import Detector, Restorer, verdict
 from mrkd_edu.nsa import preset
 
 BATCH = 16
+COPYING = ("leakage", "copying_cost", "explained")
 COSTS = ("train_seconds", "ms_per_image")
 NSA_SEED = (0, 3)  # of the synthetic defects that stand in for twins
 
@@ -41,6 +42,7 @@ class Evaluation:
         masks: (N, S, S) bool ground truth, or None where the data set has none.
         threshold: the model's, chosen from normal images.
         metrics: `image_auroc`, `pixel_auroc`, `aupro`, `f1_max`, `f1_threshold`, `leakage` (mean over the scales),
+            `copying_cost` and `explained` (see `Copying`),
             `train_seconds`, `ms_per_image`; None where it cannot be measured.
         leakage: of every scale, or None.
         leakage_from: `"twins"`, real defects; `"synthetic"`, defects of the kind that ILM trains with, which favours
@@ -118,7 +120,7 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
     joined, scores = stacked.numpy(), image_score(stacked).numpy()  # (N, S, S), (N,)
     labels = data.test_labels
 
-    names = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "f1_threshold", "leakage", *COSTS)
+    names = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "f1_threshold", *COPYING, *COSTS)
     metrics: dict[str, float | None] = dict.fromkeys(names)
     if 0 < labels.sum() < len(labels):
         metrics["image_auroc"] = image_auroc(scores, labels)
@@ -128,8 +130,9 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
     leaks: list[float] | None = None
     if data.has_twins or not labels.all():
         with suppress(LeakageUndefined):  # no synthetic defect found a place in the normal images
-            leaks = leakage(model.features, leakage_pairs(data, size))
-    metrics["leakage"] = None if leaks is None else float(np.mean(leaks))
+            seen = copying(model, leakage_pairs(data, size), good=scores[labels == 0])
+            leaks = seen.leakage
+            metrics.update(leakage=float(np.mean(leaks)), copying_cost=seen.cost, explained=seen.explained)
     settings = model.settings
     metrics["train_seconds"] = settings.history.get("seconds")
     metrics["ms_per_image"] = 1000 * seconds / len(images)
@@ -145,6 +148,55 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
         leakage=leaks,
         leakage_from=None if leaks is None else "twins" if data.has_twins else "synthetic",
     )
+
+
+@dataclass(frozen=True)
+class Copying:
+    """What pairs of images tell about a detector.
+
+    Attributes:
+        leakage: of every scale.
+        cost: image AUROC that copying costs: of good images against the pairs' defective ones, had the student
+            restored the normal images, less the same as it is. So the *ceiling*, what a perfect student of this kind
+            would reach, is the AUROC plus the cost. None without good images, or without a student to restore.
+        explained: share of the variance of the normal images' features that the student explains, mean over scales.
+    """
+
+    leakage: list[float]
+    cost: float | None
+    explained: float | None
+
+
+@torch.no_grad()
+def copying(model: Detector, pairs: Iterable[tuple[Tensor, Tensor, Tensor]], good: np.ndarray) -> Copying:
+    """Leakage, what it costs, and how well normal images are fitted.
+
+    Args:
+        model: trained.
+        pairs: batches of (normal images, defective images, masks), see `leakage_pairs`.
+        good: (N,) image scores of good images.
+
+    Raises:
+        leakage.LeakageUndefined: no pair, or defects that the teacher does not see.
+    """
+    batches = list(pairs)
+    leaks = leakage(model.features, batches)
+    if not isinstance(model, Restorer):
+        return Copying(leaks, None, None)
+    as_it_is, restored, fits, weights = [], [], [], []
+    for normal, defective, mask in batches:
+        there = mask.flatten(1).any(1)  # on some images no synthetic patch finds a place
+        (t, s), (t_defect, s_defect) = model.features(normal[there]), model.features(defective[there])
+        as_it_is.append(image_score(model.compare(t_defect, s_defect)).cpu().numpy())
+        restored.append(image_score(model.compare(t_defect, s)).cpu().numpy())
+        fits.append(float(np.mean(explained(t, s))))
+        weights.append(int(there.sum()))
+    labels = np.repeat([0, 1], [len(good), sum(weights)])
+    cost = None
+    if len(good):
+        real, perfect = (image_auroc(np.r_[good, np.concatenate(found)], labels) for found in (as_it_is, restored))
+        cost = perfect - real
+    return Copying(leaks, cost, float(np.average(fits, weights=weights)))
 
 
 def leakage_pairs(data: AnomalyFolder, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

@@ -41,7 +41,8 @@ class GenerationModule(nn.Module):
     Args:
         channels: of the feature map.
         residual: start as the identity: :math:`G(x) = x + g(x)` with the last convolution of :math:`g` at zero.
-            The paper's :math:`G` is :math:`g` alone; it starts from noise, which costs the first few hundred steps.
+            The paper's :math:`G` is :math:`g` alone, its weights drawn as the published code draws them (He et al.,
+            2015, fan out); it starts from noise, which costs the first few hundred steps.
 
     Example:
         >>> x = torch.randn(1, 24, 8, 8)
@@ -57,6 +58,9 @@ class GenerationModule(nn.Module):
         if residual:
             nn.init.zeros_(self.conv2.weight)
             nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+        else:
+            for conv in (self.conv1, self.conv2):
+                nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(F.relu(self.conv1(x)))  # (B, C, h, w)

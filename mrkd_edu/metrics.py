@@ -76,22 +76,23 @@ def image_auroc(scores: ArrayLike, labels: ArrayLike) -> float:
 def f1_max(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     """The best F1 that any threshold reaches, and that threshold.
 
-    An image is called defective when `score >= threshold`. The threshold is chosen with the labels in hand:
-    it says what the scores could do at best, and is not one to deploy.
+    An image is called defective when `score > threshold`, as everywhere here. The threshold is chosen with the
+    labels in hand: it says what the scores could do at best, and is not one to deploy.
 
     Args:
         scores: one score per image, (N,); higher means more defective.
         labels: 0 (or False) for a normal image, 1 (or True) for a defective one, (N,).
 
     Returns:
-        F1 in (0, 1], and the threshold, which is one of the scores: the lowest where several do equally well.
+        F1 in (0, 1], and the threshold: the highest score that is still called normal (where none is, the number
+        just below all scores). The lowest where several do equally well.
 
     Raises:
         ValueError: as for `image_auroc`.
 
     Example:
         >>> f1_max([0.1, 0.4, 0.3, 0.8], [0, 0, 1, 1])
-        (0.8, 0.3)
+        (0.8, 0.1)
     """
     scores, labels = _checked_images(scores, labels)
     precision, recall, thresholds = precision_recall_curve(labels, scores)
@@ -100,7 +101,8 @@ def f1_max(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     # Precision and recall are both 0 where only normal images score that high: F1 is 0 there, not 0 / 0.
     f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
     best = int(np.argmax(f1))
-    return float(f1[best]), float(thresholds[best])
+    normal = scores[scores < thresholds[best]]  # scikit-learn's rule is score >= threshold
+    return float(f1[best]), float(normal.max() if normal.size else np.nextafter(thresholds[best], -np.inf))
 
 
 # ---- anomaly maps ------------------------------------------------------------------------------------------

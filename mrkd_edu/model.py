@@ -31,17 +31,20 @@ from scipy import stats
 from torch import Tensor, nn
 
 from mrkd_edu import __version__
-from mrkd_edu.data.images import list_images, read_image
-from mrkd_edu.distance import anomaly_map, image_score
+from mrkd_edu.data.images import ImageStack, list_images, read_image, some_images
+from mrkd_edu.distance import add_scales, cosine_distance, image_score
 from mrkd_edu.flm import FeatureMasking
 from mrkd_edu.hardware import Precision, autocast, number_format, pick_device
-from mrkd_edu.recipe import RECIPES
+from mrkd_edu.mahalanobis import Mahalanobis
+from mrkd_edu.recipe import RECIPES, Distance
 from mrkd_edu.standardise import Standardise
 from mrkd_edu.student import Student
 from mrkd_edu.teacher import OFFLINE_TEACHER, Teacher
 
-Variant = Literal["nn", "rd", "ilm", "flm", "mrkd"]  # nn is a baseline without a student, see neighbours.py
+Variant = Literal["nn", "gauss", "template", "rd", "ilm", "flm", "mrkd"]
 VARIANTS: tuple[Variant, ...] = ("rd", "ilm", "flm", "mrkd")
+BASELINES: tuple[Variant, ...] = ("nn", "gauss", "template")  # no student: neighbours.py and controls.py
+DISTANCES: tuple[Distance, ...] = ("cosine", "mahalanobis")
 FLOOR = 0.3  # of the cosine distance of standardised features; docs/recipe.md has the measurements
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
@@ -99,10 +102,12 @@ class Settings:
     size: int = 256
     strides: tuple[int, ...] = (4, 8, 16)
     width: int | None = None
+    squeeze: int = 2
     standardise: bool = False
     drop: float | tuple[float, ...] = 0.2
     residual: bool = True
     precision: Precision = "auto"
+    distance: Distance = "cosine"
     weights: tuple[float, ...] | None = None
     threshold: float | None = None
     history: dict[str, Any] = field(default_factory=dict)
@@ -189,7 +194,100 @@ class Detector(nn.Module):
         return self.settings.threshold
 
 
-class MRKD(Detector):
+class Restorer(Detector):
+    """A detector that holds the teacher's features against what they should have been.
+
+    A subclass gives `restore`: features in, the answer out. What else is needed to judge an image is here: scales,
+    standardised features, the two distances, and the anomaly map.
+
+    Args:
+        settings: `backbone`, `size`, `strides`, `standardise`, `distance` and `precision` count.
+        pretrained: see `teacher.Teacher`.
+    """
+
+    def __init__(self, settings: Settings, *, pretrained: bool = True):
+        super().__init__()
+        self.settings = settings
+        number_format(torch.device("cpu"), settings.precision)  # refuses an unknown precision now, not in a step
+        if settings.distance not in DISTANCES:
+            raise ValueError(f"Unknown distance {settings.distance!r}. Choose one of: {', '.join(DISTANCES)}.")
+        self.teacher = Teacher(settings.backbone, pretrained=pretrained, strides=settings.strides)
+        self.standardise = Standardise(self.teacher.channels) if settings.standardise else None
+        self.mahalanobis = Mahalanobis(self.teacher.channels)
+
+    def see(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 3, size, size) to the teacher's maps :math:`T_k`, standardised if the model does so."""
+        maps = self.teacher(images.to(self.device))
+        return maps if self.standardise is None else self.standardise(maps)
+
+    def restore(self, features: list[Tensor], generator: torch.Generator | None = None) -> list[Tensor]:
+        """Teacher features to what they should have been, :math:`S_k`."""
+        raise NotImplementedError
+
+    def features(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Images (B, 3, size, size) to the teacher's and the student's maps, one a scale."""
+        with self.autocast():
+            teacher = self.see(images)
+            return teacher, self.restore(teacher)
+
+    forward = features
+
+    @torch.no_grad()
+    def learn_channels(self, images: ImageStack | Tensor) -> None:
+        """Standardise by 64 of the normal images at most, see `standardise.py`. Nothing where the model does not."""
+        if self.standardise is not None:
+            with self.autocast():
+                maps = [self.teacher(part.to(self.device)) for part in some_images(images).split(16)]
+            self.standardise.learn([torch.cat(parts) for parts in zip(*maps, strict=True)])
+
+    @torch.no_grad()
+    def learn_residuals(self, images: Tensor) -> None:
+        """What residuals are like on normal images, (N, 3, size, size), see `mahalanobis.py`."""
+        self.eval()
+        teacher, student = zip(*(self.features(part) for part in images.split(16)), strict=True)
+        self.mahalanobis.learn(list(teacher), list(student))
+
+    @property
+    def floor(self) -> float:
+        """Damping of short vectors in the cosine distance: for standardised features only, see `distance.py`."""
+        return FLOOR if self.settings.standardise else 0.0
+
+    @torch.no_grad()
+    def distances(self, teacher: list[Tensor], student: list[Tensor]) -> list[Tensor]:
+        """Two answers, K maps (B, C_k, h_k, w_k) each, to the model's distance at each position, (B, h_k, w_k)."""
+        if self.settings.distance == "mahalanobis":
+            return self.mahalanobis(teacher, student)
+        return [cosine_distance(t, s, self.floor) for t, s in zip(teacher, student, strict=True)]
+
+    @torch.no_grad()
+    def compare(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
+        """Two answers, K maps (B, C_k, h_k, w_k) each, to anomaly maps (B, size, size) as this model makes them.
+
+        The student's need not be what it said of this image: that is how one asks what would have been.
+        """
+        return self.add(self.distances(teacher, student), self.settings.weights)
+
+    def add(self, distances: list[Tensor], weights: Sequence[float] | None) -> Tensor:
+        """Distances of some scales, (B, h_k, w_k), to anomaly maps (B, size, size)."""
+        size = self.settings.size
+        return add_scales(distances, (size, size), weights=weights, sigma=size / 64)  # the papers: 4 pixels at 256
+
+    @torch.no_grad()
+    def judge(self, teacher: list[Tensor]) -> Tensor:
+        """The teacher's maps, as `see` gives them, to anomaly maps (B, size, size), float32."""
+        with self.autocast():
+            student = self.restore(teacher)
+        return self.compare(teacher, student)
+
+    @torch.no_grad()
+    def anomaly_maps(self, images: Tensor) -> Tensor:
+        """Images (B, 3, size, size) to anomaly maps (B, size, size), float32 on the model's device."""
+        with self.autocast():
+            teacher = self.see(images)
+        return self.judge(teacher)
+
+
+class MRKD(Restorer):
     r"""A frozen teacher, a student that learns to imitate it on normal images, and their distance.
 
     Args:
@@ -198,10 +296,12 @@ class MRKD(Detector):
         size: side of the square that every image is resized to, pixels; a multiple of twice the coarsest stride.
         strides: of the scales, each twice the one before.
         width: channels of the student's bottleneck; None takes the paper's rule, see `student.Bottleneck`.
+        squeeze: 2 halves the coarsest scale once more in the bottleneck, as the papers do; 1 does not.
         standardise: whether the teacher's channels are brought to one size, see `standardise.py`.
         drop: FLM's :math:`\lambda`, one number or one per scale.
         residual: whether FLM's generation modules start as the identity.
         precision: number format of the networks; `"auto"` is the one that is quick on the device.
+        distance: `"cosine"`, the papers', or `"mahalanobis"`, see `mahalanobis.py`.
         seed: of the student's initial weights.
         pretrained: `False` gives the teacher random weights, for tests of shapes only.
 
@@ -224,29 +324,30 @@ class MRKD(Detector):
         size: int = 256,
         strides: tuple[int, ...] = RECIPES["workshop"].strides,
         width: int | None = RECIPES["workshop"].width,
+        squeeze: int = RECIPES["workshop"].squeeze,
         standardise: bool = RECIPES["workshop"].standardise,
         drop: float | tuple[float, ...] = RECIPES["workshop"].drop,
         residual: bool = RECIPES["workshop"].residual,
         precision: Precision = "auto",
+        distance: Distance = RECIPES["workshop"].distance,
         seed: int = 0,
         pretrained: bool = True,
     ):
-        super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"Unknown variant {variant!r}. Choose one of: {', '.join(VARIANTS)}.")
-        coarsest = 2 * strides[-1]  # the bottleneck halves the coarsest scale once more
+        coarsest = squeeze * strides[-1]  # the bottleneck may halve the coarsest scale once more
         if size < coarsest or size % coarsest:
             raise ValueError(f"size must be a multiple of {coarsest} pixels, for instance 256; got {size}.")
         strides = tuple(strides)
-        self.settings = Settings(
-            backbone, variant, size, strides, width, standardise, drop, residual, precision
+        settings = Settings(
+            backbone, variant, size, strides, width, squeeze, standardise, drop, residual, precision, distance
         )
-        number_format(torch.device("cpu"), precision)  # refuses an unknown precision now, not in the first step
         with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they would have been
-            self.teacher = Teacher(backbone, pretrained=pretrained, strides=strides)
+            super().__init__(settings, pretrained=pretrained)
             torch.default_generator.manual_seed(seed)
-            self.standardise = Standardise(self.teacher.channels) if standardise else None
-            self.student = Student(self.teacher, width=width, signed=standardise or self.teacher.signed)
+            self.student = Student(
+                self.teacher, width=width, squeeze=squeeze, signed=standardise or self.teacher.signed
+            )
             self.flm = FeatureMasking(self.teacher.channels, drop, residual=residual) if self.masks_features else None
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
@@ -261,58 +362,10 @@ class MRKD(Detector):
         """Whether training hides feature positions (FLM)."""
         return self.settings.variant in ("flm", "mrkd")
 
-    def see(self, images: Tensor) -> list[Tensor]:
-        """Images (B, 3, size, size) to the teacher's maps :math:`T_k`, standardised if the model does so."""
-        maps = self.teacher(images.to(self.device))
-        return maps if self.standardise is None else self.standardise(maps)
-
-    @property
-    def floor(self) -> float:
-        """Damping of short vectors in the anomaly map: for standardised features only, see `distance.py`."""
-        return FLOOR if self.settings.standardise else 0.0
-
     def restore(self, features: list[Tensor], generator: torch.Generator | None = None) -> list[Tensor]:
         """Teacher features to student features :math:`S_k`; FLM masks them in training, with `generator`."""
         maps = self.student(features)
         return maps if self.flm is None else self.flm(maps, generator)
-
-    def features(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Images (B, 3, size, size) to the teacher's and the student's maps, one a scale."""
-        with self.autocast():
-            teacher = self.see(images)
-            return teacher, self.restore(teacher)
-
-    forward = features
-
-    @torch.no_grad()
-    def anomaly_maps(self, images: Tensor) -> Tensor:
-        """Images (B, 3, size, size) to anomaly maps (B, size, size), float32 on the model's device."""
-        with self.autocast():
-            teacher = self.see(images)
-        return self.judge(teacher)
-
-    @torch.no_grad()
-    def judge(self, teacher: list[Tensor]) -> Tensor:
-        """The teacher's maps, as `see` gives them, to anomaly maps (B, size, size), float32."""
-        with self.autocast():
-            student = self.restore(teacher)
-        return self.compare(teacher, student)
-
-    @torch.no_grad()
-    def compare(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
-        """Two answers, K maps (B, C_k, h_k, w_k) each, to anomaly maps (B, size, size) as this model makes them.
-
-        The student's need not be what it said of this image: that is how one asks what would have been.
-        """
-        size, settings = self.settings.size, self.settings
-        return anomaly_map(
-            teacher,
-            student,
-            (size, size),
-            weights=settings.weights,
-            floor=self.floor,
-            sigma=size / 64,  # the papers smooth with 4 pixels at 256
-        )
 
     def save(self, folder: str | Path) -> Path:
         """Write `model.safetensors` (student and FLM; the teacher is fetched by name) and `model.json`."""
@@ -342,8 +395,8 @@ class MRKD(Detector):
         try:
             facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
             settings, fingerprint = facts["settings"], facts["teacher_fingerprint"]
-            if "standardise" not in settings:
-                raise ModelError(f"{folder} holds a model of an older design, without `standardise`. Train again.")
+            if older := [name for name in ("standardise", "squeeze", "distance") if name not in settings]:
+                raise ModelError(f"{folder} holds a model of an older design, without `{older[0]}`. Train again.")
             for name in ("strides", "drop", "weights"):
                 if isinstance(settings[name], list):
                     settings[name] = tuple(settings[name])

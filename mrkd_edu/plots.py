@@ -46,6 +46,8 @@ VARIANT_COLOURS = {
     "flm": "#009E73",  # bluish green
     "mrkd": "#0072B2",  # blue
     "nn": "#CC79A7",  # reddish purple
+    "gauss": "#333333",  # the controls: greys
+    "template": "#C8C8C8",
 }
 NORMAL_COLOUR = "#9A9A9A"
 TRUTH_COLOUR = (0, 255, 255)  # of the ground truth's outline: the heat colours have no cyan

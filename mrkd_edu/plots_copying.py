@@ -52,9 +52,9 @@ def copied_defect(pairs: Pairs, seen: Passage, index: int, k: int) -> Picture:
     inside = flow.inside[index]  # (h, w)
     shown = [
         ("|d|: what the defect\ndoes to the teacher", flow.defect[index]),
-        (f"{LEFT}s, d{RIGHT} / |d|: what the\nstudent lets through", flow.copied[index]),
-        (f"|d {MINUS} s|: what is left\nof the defect", flow.rest[index]),
-        (f"|T(x') {MINUS} S(x')|: that, among\neverything else", flow.seen[index]),
+        (f"|r| = |T(x') {MINUS} S(x)|: the alarm,\nhad the student restored", flow.restored[index]),
+        (f"{LEFT}s, r{RIGHT} / |r|: how far\nthe student follows", flow.copied[index]),
+        (f"|r {MINUS} s| = |T(x') {MINUS} S(x')|:\nthe alarm that is left", flow.seen[index]),
     ]
     top = max(float(values.max()) for _, values in shown)
     figure = Picture(figsize=(10.4, 8.6), layout="constrained")
@@ -75,7 +75,7 @@ def copied_defect(pairs: Pairs, seen: Passage, index: int, k: int) -> Picture:
     heat = ScalarMappable(Normalize(0, top), HEAT)
     figure.colorbar(heat, ax=axes, aspect=35, pad=0.02).set_label("length, features of unit length (no unit)")
     share = 100 * seen.leakage()[index, k]
-    figure.suptitle(f"At stride {stride} the student lets {share:.0f} % of this defect through")
+    figure.suptitle(f"At stride {stride} the student goes {share:.0f} % of the way from restoring to copying")
     return figure
 
 

@@ -471,10 +471,12 @@ def network_diagram(model: MRKD) -> Picture:
             _arrow(ax, (k + 0.64, -0.75), (k + 0.36, -0.75))
     right = scales + 1.15
     ax.plot([1, right], [1.25, 1.25], color="black", linewidth=1.5)
-    _arrow(ax, (right, 1.25), (right, 1.07))
-    _box(ax, right, 0.75, 0.62, "MFF", fused.shape[1:], "#F0E442")
+    deepest = 0.62 - 0.1 * (scales - 1)  # MFF brings all scales to the size of the last one
+    narrow = deepest - 0.1 * (embedding.shape[-1] < fused.shape[-1])
+    _arrow(ax, (right, 1.25), (right, 0.76 + deepest / 2))
+    _box(ax, right, 0.75, deepest, "MFF", fused.shape[1:], "#F0E442")
     _arrow(ax, (right, 0.2), (right, -0.55))
-    _box(ax, right, -0.75, 0.24, "OCE", embedding.shape[1:], "#F0E442")
+    _box(ax, right, -0.75, narrow, "OCE", embedding.shape[1:], "#F0E442")
     _arrow(ax, (right - 0.36, -0.75), (scales + 0.36, -0.75))
     notes = ((0.75, "bottleneck:\nall scales brought\nto the smallest"), (-0.75, "the narrow place"))
     for y, text in notes:

@@ -81,7 +81,7 @@ class Confusion(NamedTuple):
 
 
 def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
-    """Count the verdicts of a threshold: an image is called defective when `score >= threshold`, as in `metrics`.
+    """Count the verdicts of a threshold: an image is called defective when `score > threshold`, as everywhere.
 
     Args:
         scores: (N,) image scores.
@@ -92,7 +92,7 @@ def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusi
         >>> confusion([0.1, 0.4, 0.3, 0.8], [0, 0, 1, 1], threshold=0.35)
         Confusion(found=1, missed=1, false_alarms=1, passed=1)
     """
-    called, defective = np.asarray(scores) >= threshold, np.asarray(labels) == 1
+    called, defective = np.asarray(scores) > threshold, np.asarray(labels) == 1
     pairs = ((called, defective), (~called, defective), (called, ~defective), (~called, ~defective))
     return Confusion(*(int((one & other).sum()) for one, other in pairs))
 

@@ -103,7 +103,7 @@ METRICS = (
     Metric(
         "leakage",
         "Leakage",
-        "Share of a defect that the student copies: 0 % if it restores the normal image, 100 % if it copies all. "
+        "How far the student goes from restoring the normal image (0 %) to copying the defect (100 %). "
         "Near 0 is best.",
         abs,
         lambda v: f"{100 * v:.0f} %",
@@ -343,11 +343,11 @@ def _charts(evaluations: list[Evaluation]) -> str:
         cards.append(
             _card(
                 plots.leakage_bars(evaluations),
-                "Leakage: how much of a defect the student copies",
-                "Measured on pairs: an image without and with a defect. The teacher's description changes; "
-                "the bars say what share of this change comes through the student. At 0 % the student always "
-                "describes the normal image, and the whole defect shows in the map; at 100 % none of it "
-                f"shows. The scales are grids over the image, from fine to coarse. {_pairs(evaluations)}",
+                "Leakage: how far the student goes from restoring to copying",
+                "Measured on pairs: an image without and with a defect. At 0 % the student describes the defective "
+                "image as it describes the normal one, and the whole defect shows in the map; at 100 % it "
+                "describes the defect as the teacher does, and none of it shows. The scales are grids over the "
+                f"image, from fine to coarse. {_pairs(evaluations)}",
             )
         )
     if 0 < labels.sum() < len(labels):

@@ -22,21 +22,22 @@ import torch
 import mrkd_edu
 from mrkd_edu.cache import cache_folder
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.data.images import ImageStack
+from mrkd_edu.data.images import ImageStack, some_images
 from mrkd_edu.hardware import Precision, number_format, pick_device
-from mrkd_edu.model import MRKD, ModelError, Variant
+from mrkd_edu.model import DISTANCES, MRKD, ModelError, Restorer, Variant
 from mrkd_edu.nsa import NSA, preset
 from mrkd_edu.recipe import RECIPES, Recipe
 from mrkd_edu.scales import choose_weights
 from mrkd_edu.teacher import OFFLINE_TEACHER
-from mrkd_edu.train import History, Moment, fit
+from mrkd_edu.train import History, Moment, fit, forecast
 
 HOLD_OUT, WEIGHTS = 2, 4  # streams of random numbers; `train.py` has 0 and 1, `evaluate.py` 3
+WORTH_A_WORD = 100  # steps; of a longer training it is said beforehand how long it will take
 HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
 CODE = (  # the files that decide what a training gives
     *("cache.py", "checkpoint.py", "data/folder.py", "data/images.py", "distance.py", "efficientnet_lite.py", "flm.py"),
     *("hardware.py", "ilm.py", "metrics.py", "model.py", "nsa.py", "poisson.py", "recipe.py", "run.py"),
-    *("scales.py", "standardise.py", "student.py", "teacher.py", "train.py"),
+    *("mahalanobis.py", "scales.py", "standardise.py", "student.py", "teacher.py", "train.py"),
 )
 
 
@@ -47,7 +48,7 @@ class Plan:
     Attributes:
         variant: `"rd"`, `"ilm"`, `"flm"` or `"mrkd"`.
         backbone: the teacher.
-        size: side of the working square, pixels.
+        size: side of the working square, pixels; 0 takes the recipe's.
         seed: of weights, order, masks and synthetic anomalies.
         recipe: see `recipe.Recipe`.
         precision: number format.
@@ -56,11 +57,15 @@ class Plan:
 
     variant: Variant = "mrkd"
     backbone: str = OFFLINE_TEACHER
-    size: int = 256
+    size: int = 0
     seed: int = 0
     recipe: Recipe = RECIPES["workshop"]
     precision: Precision = "auto"
     nsa: NSA | None = None
+
+    def __post_init__(self) -> None:
+        if self.size == 0:
+            object.__setattr__(self, "size", self.recipe.size)
 
 
 def run(
@@ -94,25 +99,15 @@ def run(
         TrainingError: the training failed.
     """
     where = pick_device(device)
-    key = run_key(data, plan, where)
-    kept = cache_folder() / "runs" / key
-    if cache and (kept / "model.json").exists():
-        try:
-            model = MRKD.load(kept, device)
-        except ModelError:  # damaged: train anew
-            shutil.rmtree(kept)
-        else:
-            facts = model.settings.history
-            _tell(
-                f"Reused run {key[:8]}: {plan.variant} on {data.name}, {facts['steps']} steps, seed {plan.seed}, "
-                f"trained before in {facts['seconds']:.0f} s."
-            )
-            if out is not None:
-                model.save(out)
-            return model
+    if cache and (model := _cached(data, plan, where)) is not None:
+        if out is not None:
+            model.save(out)
+        return model
 
-    work = prepare(data, plan)
-    model = work.model
+    model, work = build(plan), divide(data, plan)
+    if progress:
+        say_how_long([(data, plan)], device)
+    kept = _home(data, plan, where)
     folder = Path(out) if out is not None else kept if cache else None
     checkpoint = folder / "checkpoint.pt" if folder else None
     history = fit(
@@ -127,7 +122,7 @@ def run(
         progress=progress,
         callback=callback,
     )
-    scales = finish(work, plan)
+    scales = finish(model, work, plan)
     model.settings.history = _facts(history, data, plan, work.nsa, scales)
     if folder is not None:
         model.save(folder)
@@ -136,6 +131,38 @@ def run(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return model
+
+
+def _home(data: AnomalyFolder, plan: Plan, device: torch.device) -> Path:
+    """Where the cache keeps the model of a plan."""
+    return cache_folder() / "runs" / run_key(data, plan, device)
+
+
+def _cached(data: AnomalyFolder, plan: Plan, device: torch.device) -> MRKD | None:
+    """The model of a plan from the cache. A student judged by another distance is judged anew, not trained anew."""
+    for distance in sorted(DISTANCES, key=lambda name: name != plan.recipe.distance):
+        kept = _home(data, replace(plan, recipe=replace(plan.recipe, distance=distance)), device)
+        if not (kept / "model.json").exists():
+            continue
+        try:
+            model = MRKD.load(kept, str(device))
+        except ModelError:  # damaged: train anew
+            shutil.rmtree(kept)
+            continue
+        facts = model.settings.history
+        how = ""
+        if distance != plan.recipe.distance:
+            model.settings.distance = plan.recipe.distance
+            facts["scales"] = finish(model, divide(data, plan), plan)
+            facts["plan"] = _plain(plan)
+            model.save(_home(data, plan, device))
+            how = f", now judged by the {plan.recipe.distance} distance"
+        _tell(
+            f"Reused run {_home(data, plan, device).name[:8]}: {plan.variant} on {data.name}, {facts['steps']} steps, "
+            f"seed {plan.seed}, trained before in {facts['seconds']:.0f} s{how}."
+        )
+        return model
+    return None
 
 
 def stages(
@@ -162,19 +189,20 @@ def stages(
     }
     kept = {step: cache_folder() / "runs" / run_key(data, p, pick_device(device)) for step, p in plans.items()}
     if not all((folder / "model.json").exists() for folder in kept.values()):
-        work, longest = prepare(data, plan), plans[max(at)]
+        longest = plans[max(at)]
+        model, work = build(longest), divide(data, plan)
         history = History(images=len(work.learned))
 
         def keep(moment: Moment) -> None:
             history.loss.append(moment.loss)
             if moment.step in plans:
                 history.seconds, mine = moment.seconds, plans[moment.step]
-                facts = _facts(history, data, mine, work.nsa, finish(work, mine))
-                work.model.settings.history = facts
-                work.model.save(kept[moment.step])
+                facts = _facts(history, data, mine, work.nsa, finish(model, work, mine))
+                model.settings.history = facts
+                model.save(kept[moment.step])
 
         fit(
-            work.model,
+            model,
             work.learned,
             recipe=longest.recipe,
             nsa=work.nsa,
@@ -188,47 +216,49 @@ def stages(
 
 @dataclass(frozen=True)
 class Work:
-    """A run before its training: the model, and which normal images are learned from and which are held out."""
+    """What a run works with: the normal images to learn from, those held out, and the synthetic anomalies."""
 
-    model: MRKD
     learned: ImageStack
     held_out: ImageStack
     nsa: NSA
 
 
-def prepare(data: AnomalyFolder, plan: Plan) -> Work:
-    """Build the model of a plan, divide the normal images, choose the settings of the synthetic anomalies."""
-    recipe = plan.recipe
-    model = MRKD(
-        plan.backbone,
-        plan.variant,
-        size=plan.size,
-        precision=plan.precision,
-        seed=plan.seed,
-        **recipe.architecture,
+def build(plan: Plan) -> MRKD:
+    """The model of a plan, before its training."""
+    architecture = plan.recipe.architecture
+    return MRKD(
+        plan.backbone, plan.variant, size=plan.size, precision=plan.precision, seed=plan.seed, **architecture
     )
+
+
+def divide(data: AnomalyFolder, plan: Plan) -> Work:
+    """Divide the normal images of a plan, and choose the settings of the synthetic anomalies."""
     images = data.train_images(plan.size)
     learned, held_out = split(len(images), plan.seed)
     usual = preset(data.name, images[learned[:16]])
-    if recipe.published_ilm:
-        usual = replace(usual, blend="swap", source="same")
+    if plan.recipe.published_ilm:  # pasted as it was cut, within the same image
+        usual = replace(usual, blend="swap", source="same", rescale=(1.0, 1.0))
     stack = [ImageStack([images.paths[i] for i in part], plan.size) for part in (learned, held_out)]
-    return Work(model, stack[0], stack[1], plan.nsa or usual)
+    return Work(stack[0], stack[1], plan.nsa or usual)
 
 
-def finish(work: Work, plan: Plan) -> dict[str, list[float]] | None:
-    """After training, from the held-out normal images: the weights of the scales if the recipe asks, the threshold.
+def finish(model: Restorer, work: Work, plan: Plan) -> dict[str, Any] | None:
+    """After training, from normal images: what residuals are like, the weights of the scales, the threshold.
 
-    Both come from the same images, which therefore look a little calmer than new ones will: from 16 to 26 of them, a
-    threshold for 5 % of false alarms gives about 6 % (simulated with independent scales).
+    Residuals are looked at on some of the training images and on all held-out ones. Weights (if the recipe asks) and
+    threshold come from the held-out ones alone; both from the same ones, which therefore look a little calmer than
+    new ones will: with 16 to 26 of them, a threshold for 5 % of false alarms gives about 6 % (simulated with
+    independent scales).
 
     Returns:
         What `scales.choose_weights` found, or None.
     """
+    held_out = work.held_out[:]  # (N, 3, S, S)
+    model.learn_residuals(torch.cat([some_images(work.learned), held_out]))
     found = None
     if plan.recipe.weigh:
-        found = choose_weights(work.model, work.held_out[:], work.nsa, np.random.default_rng([plan.seed, WEIGHTS]))
-    work.model.calibrate(work.model.predict(work.held_out.paths).score)
+        found = choose_weights(model, held_out, work.nsa, np.random.default_rng([plan.seed, WEIGHTS]))
+    model.calibrate(model.predict(work.held_out.paths).score)
     return found
 
 
@@ -282,6 +312,40 @@ def _facts(
         "scales": scales,
         "category": data.name,
     }
+
+
+def say_how_long(trainings: Sequence[tuple[AnomalyFolder, Plan]], device: str = "auto") -> None:
+    """Say beforehand how long trainings will take here: one of each variant is timed for a few steps.
+
+    Nothing is said of trainings of a few seconds.
+    """
+    steps, timed, seconds = 0, dict[str, float](), 0.0
+    for data, plan in trainings:
+        work = divide(data, plan)
+        its_steps = plan.recipe.total_steps(len(work.learned))
+        if its_steps < WORTH_A_WORD:
+            continue
+        if plan.variant not in timed:
+            timed[plan.variant] = forecast(build(plan), work.learned, plan.recipe, work.nsa, device) / its_steps
+        steps += its_steps
+        seconds += timed[plan.variant] * its_steps
+    if steps:
+        what = f"{len(trainings)} trainings" if len(trainings) > 1 else f"{plan.variant} on {data.name}"
+        _tell(f"{what}: {steps} steps of {plan.recipe.batch} images, about {duration(seconds)} on this machine.")
+
+
+def duration(seconds: float) -> str:
+    """A time as one would say it.
+
+    Example:
+        >>> [duration(s) for s in (42, 100, 900, 9000, 200_000)]
+        ['40 seconds', '1.7 minutes', '15 minutes', '2.5 hours', '56 hours']
+    """
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 1.5 * size:
+            number = seconds / size
+            return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
+    return f"{max(10, round(seconds, -1)):.0f} seconds"
 
 
 def _plain(settings: Any) -> dict[str, Any]:

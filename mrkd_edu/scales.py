@@ -14,14 +14,16 @@ fluctuates by itself has to shout louder to be heard. No real defect is looked a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from mrkd_edu.distance import anomaly_map, image_score
+from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.metrics import image_auroc
-from mrkd_edu.model import MRKD, Settings
+from mrkd_edu.model import Restorer, Settings
 from mrkd_edu.nsa import NSA
 
 BATCH = 16
@@ -29,17 +31,14 @@ DEFECTS = 2  # synthetic defects for every normal image
 FEW = 10  # normal images; of fewer, the mean score is a better unit than a standard deviation
 
 
-def scale_scores(model: MRKD, images: Tensor) -> np.ndarray:
+def scale_scores(model: Restorer, images: Tensor) -> np.ndarray:
     """Image scores that each scale would give on its own: (N, 3, S, S) to (N, K)."""
-    size, rows = model.settings.size, []
+    rows = []
     for start in range(0, len(images), BATCH):
         with torch.no_grad():
-            teacher, student = model.features(images[start : start + BATCH])
-        maps = [
-            anomaly_map([t], [s], (size, size), floor=model.floor, sigma=size / 64)
-            for t, s in zip(teacher, student, strict=True)
-        ]
-        rows.append(torch.stack([image_score(m) for m in maps], 1).cpu().numpy())  # (B, K)
+            found = model.distances(*model.features(images[start : start + BATCH]))  # K maps (B, h_k, w_k)
+        scores = [image_score(model.add([d], None)) for d in found]
+        rows.append(torch.stack(scores, 1).cpu().numpy())  # (B, K)
     return np.concatenate(rows)
 
 
@@ -59,7 +58,7 @@ def describe(settings: Settings) -> str:
     return f"weights from normal images: {shares}"
 
 
-def choose_weights(model: MRKD, normal: Tensor, nsa: NSA, rng: np.random.Generator) -> dict[str, list[float]]:
+def choose_weights(model: Restorer, normal: Tensor, nsa: NSA, rng: np.random.Generator) -> dict[str, Any]:
     r"""Set `model.settings.weights` from normal images that the student was not trained on.
 
     Args:

@@ -74,9 +74,12 @@ class Bottleneck(nn.Module):
         blocks: residual blocks of the OCE.
         width: channels of the embedding, and the most that MFF uses. None, as in the papers: twice the channels of
             the coarsest scale, and as many as the teacher has.
+        squeeze: 2, as in the papers: the embedding has half the coarsest scale's side; 1: it has the same side.
     """
 
-    def __init__(self, channels: tuple[int, ...], kind: str, blocks: int, width: int | None = None):
+    def __init__(
+        self, channels: tuple[int, ...], kind: str, blocks: int, width: int | None = None, squeeze: int = 2
+    ):
         super().__init__()
         self.channels = width or 2 * channels[-1]
         thin = [c if width is None else min(c, width) for c in channels]
@@ -86,13 +89,13 @@ class Bottleneck(nn.Module):
             if k == len(channels) - 1 and thin[k] < c:
                 steps = [conv_bn(c, thin[k], 1)]
             self.mff.append(nn.Sequential(*(nn.Sequential(step, nn.ReLU()) for step in steps)))
-        oce = [ResidualBlock(len(channels) * thin[-1], self.channels, kind, stride=2)]
+        oce = [ResidualBlock(len(channels) * thin[-1], self.channels, kind, stride=squeeze)]
         oce += [ResidualBlock(self.channels, self.channels, kind) for _ in range(blocks - 1)]
         self.oce = nn.Sequential(*oce)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         fused = torch.cat([path(t) for path, t in zip(self.mff, features, strict=True)], 1)  # (B, K c_K, h_K, w_K)
-        return self.oce(fused)  # (B, width, h_K / 2, w_K / 2)
+        return self.oce(fused)  # (B, width, h_K / squeeze, w_K / squeeze)
 
 
 class Decoder(nn.Module):
@@ -104,13 +107,17 @@ class Decoder(nn.Module):
         kind: see `ResidualBlock`.
         blocks: residual blocks of the stages, deep to shallow.
         signed: the features to imitate can be negative, so the stages do not end in a ReLU.
+        squeeze: of the bottleneck; where it is 1, the first stage keeps the size.
     """
 
-    def __init__(self, c_in: int, channels: tuple[int, ...], kind: str, blocks: tuple[int, ...], signed: bool):
+    def __init__(
+        self, c_in: int, channels: tuple[int, ...], kind: str, blocks: tuple[int, ...], signed: bool, squeeze: int = 2
+    ):
         super().__init__()
         self.stages = nn.ModuleList()
         for c_out, n in zip(reversed(channels), blocks, strict=True):
-            stage = [ResidualBlock(c_in, c_out, kind, up=True, activate=not (signed and n == 1))]
+            up = squeeze == 2 or len(self.stages) > 0
+            stage = [ResidualBlock(c_in, c_out, kind, up=up, activate=not (signed and n == 1))]
             stage += [ResidualBlock(c_out, c_out, kind, activate=not (signed and i == n - 1)) for i in range(1, n)]
             self.stages.append(nn.Sequential(*stage))
             c_in = c_out
@@ -128,7 +135,7 @@ class Student(nn.Module):
 
     Args:
         teacher: gives the channels, and which residual block to mirror.
-        width: of the bottleneck, see `Bottleneck`.
+        width, squeeze: of the bottleneck, see `Bottleneck`.
         signed: whether the features to imitate can be negative; None takes it from the teacher.
 
     Example:
@@ -139,14 +146,16 @@ class Student(nn.Module):
         [(1, 24, 16, 16), (1, 40, 8, 8), (1, 112, 4, 4)]
     """
 
-    def __init__(self, teacher: Teacher, *, width: int | None = None, signed: bool | None = None):
+    def __init__(
+        self, teacher: Teacher, *, width: int | None = None, squeeze: int = 2, signed: bool | None = None
+    ):
         super().__init__()
         entry = BACKBONES[teacher.backbone]
         signed = teacher.signed if signed is None else signed
         extra = (entry.blocks[0],) * (len(teacher.channels) - len(entry.blocks))  # a fourth scale, the deepest
         blocks = (*extra, *entry.blocks)[-len(teacher.channels) :]
-        self.bottleneck = Bottleneck(teacher.channels, entry.block, entry.oce_blocks, width)
-        self.decoder = Decoder(self.bottleneck.channels, teacher.channels, entry.block, blocks, signed)
+        self.bottleneck = Bottleneck(teacher.channels, entry.block, entry.oce_blocks, width, squeeze)
+        self.decoder = Decoder(self.bottleneck.channels, teacher.channels, entry.block, blocks, signed, squeeze)
         for module in self.modules():  # as ResNet and RD4AD initialise them
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -10,6 +10,7 @@ remembered to resume, and a longer training sees the same batches first as a sho
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import time
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mrkd_edu.checkpoint import Checkpoint, CtrlC, History, TrainingError, diverged
-from mrkd_edu.data.images import DataError, ImageStack
+from mrkd_edu.data.images import DataError, ImageStack, some_images
 from mrkd_edu.distance import distillation_loss
 from mrkd_edu.hardware import number_format, pick_device
 from mrkd_edu.ilm import add_anomalies
@@ -105,7 +106,7 @@ def fit(
     model.to(pick_device(device))
     steps = recipe.total_steps(len(images))
     task = _Task(model, images, recipe, nsa, seed)
-    optimiser = torch.optim.Adam(task.parameters, lr=recipe.lr, betas=recipe.betas)
+    optimiser = torch.optim.Adam(task.parameters, lr=recipe.lr, betas=recipe.betas, fused=True)
     fp16 = number_format(model.device, model.settings.precision) == torch.float16
     scaler = torch.amp.GradScaler(model.device.type, enabled=fp16)  # only fp16 needs its gradients scaled
     history = History(images=len(images))
@@ -156,6 +157,27 @@ def fit(
         model.eval()
     saved.save()
     return history
+
+
+def forecast(
+    model: MRKD, images: ImageStack | Tensor, recipe: Recipe, nsa: NSA = DEFAULT, device: str = "auto"
+) -> float:
+    """Seconds that `fit` will take here: a few steps of a throw-away copy, timed, times the number of steps.
+
+    Args:
+        model, images, recipe, nsa, device: as for `fit`; the model stays as it is.
+    """
+    ticks: list[float] = []
+    fit(
+        copy.deepcopy(model),
+        some_images(images, 2 * recipe.batch),
+        recipe=replace(recipe, steps=4, epochs=None),
+        nsa=nsa,
+        device=device,
+        progress=False,
+        callback=lambda moment: ticks.append(moment.seconds),
+    )
+    return float(np.diff(ticks)[1:].min()) * recipe.total_steps(len(images))
 
 
 def _check_architecture(model: MRKD, recipe: Recipe) -> None:
@@ -219,11 +241,7 @@ class _Task:
 
     def look(self) -> None:
         """See all normal images once: standardise the teacher's channels, and keep its features."""
-        if self.model.standardise is not None:
-            with torch.no_grad(), self.model.autocast():
-                some = _some(self.images).split(self.recipe.batch)
-                maps = zip(*(self.model.teacher(part.to(self.model.device)) for part in some), strict=True)
-                self.model.standardise.learn([torch.cat(parts) for parts in maps])
+        self.model.learn_channels(self.images)
         self.features = cache_features(self.model, self.images)
 
     def batch(self, step: int) -> _Batch:
@@ -261,12 +279,7 @@ class _Task:
 
 def _digest(images: ImageStack | Tensor) -> str:
     """Hash of some of the images: enough to tell two training sets apart."""
-    return hashlib.blake2b(_some(images).cpu().numpy().tobytes(), digest_size=8).hexdigest()
-
-
-def _some(images: ImageStack | Tensor) -> Tensor:
-    """64 images at most, spread over the training set."""
-    return images[:: -(-len(images) // 64)]
+    return hashlib.blake2b(some_images(images).cpu().numpy().tobytes(), digest_size=8).hexdigest()
 
 
 @torch.no_grad()

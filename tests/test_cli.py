@@ -93,7 +93,7 @@ def test_evaluate_prints_json_with_every_measure(toy: Path, trained: Path) -> No
     facts = json.loads(result.stdout)
     assert facts["category"] == "metal" and facts["variant"] == "rd"
     assert 0 <= facts["image_auroc"] <= 1 and 0 <= facts["aupro"] <= 1
-    assert len(facts["leakage_per_scale"]) == 4
+    assert len(facts["leakage_per_scale"]) == 3
 
 
 def test_evaluate_prints_a_table(toy: Path, trained: Path) -> None:
@@ -160,7 +160,7 @@ def test_theatre_writes_a_row_for_each_look(toy: Path, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     looked = [(row["variant"], row["seed"], row["step"]) for row in rows]
     assert looked == [(v, seed, step) for seed in "01" for v in ("rd", "mrkd") for step in "24"]
-    assert all(float(row["leakage_4"]) < 1 and 0 <= float(row["image_auroc"]) <= 1 for row in rows)
+    assert all(float(row["leakage_3"]) < 1 and 0 <= float(row["image_auroc"]) <= 1 for row in rows)
     assert (tmp_path / "theatre.png").stat().st_size > 10_000
     assert "--at x: give whole numbers" in failure("theatre", toy, "--at", "5,x", "--out", tmp_path / "no")
 
@@ -181,10 +181,10 @@ def test_doctor_names_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch
 
 
 def test_wrong_input_ends_in_one_message_that_says_what_to_do(toy: Path, trained: Path, tmp_path: Path) -> None:
-    assert "Choose one of: nn, rd" in failure("benchmark", toy, "--out", tmp_path / "b", "--variants", "rdx")
+    assert "Choose one of: nn, gauss" in failure("benchmark", toy, "--out", tmp_path / "b", "--variants", "rdx")
     assert "not a folder" in failure("train", tmp_path / "nowhere", "--out", tmp_path / "r")
     assert "Choose one of: rd, ilm, flm, mrkd" in failure("train", toy, "--out", tmp_path / "r", "--variant", "x")
-    assert "multiple of 64" in failure("train", toy, "--out", tmp_path / "r", "--size", "100")
+    assert "multiple of 32" in failure("train", toy, "--out", tmp_path / "r", "--size", "100")
     assert "efficientnet_lite0" in failure("train", toy, "--out", tmp_path / "r", "--backbone", "vgg")
     assert "whole numbers" in failure("benchmark", toy, "--out", tmp_path / "b", "--seeds", "0,one")
     assert "no trained model" in failure("evaluate", tmp_path, toy)

@@ -179,11 +179,33 @@ def test_the_files_are_a_picture_its_twin_and_its_mask(toy: Path) -> None:
 
 def test_toy_json_says_how_it_was_made(toy: Path) -> None:
     record = json.loads((toy / "toy.json").read_text())
-    assert record["settings"] | {"version": 0} == SMALL | {"category": "metal", "seed": 0, "version": 0}
+    defaults = {"category": "metal", "seed": 0, "strengths": [0.15, 1.0], "version": 0}
+    assert record["settings"] | {"version": 0} == SMALL | defaults
     assert [entry["kind"] for entry in record["defective"]] == [*KINDS, "chip"]
     assert all((toy / entry["image"]).is_file() for entry in record["defective"])
     strengths = [entry["strength"] for entry in record["defective"]]
     assert all(0.15 <= strength <= 1 for strength in strengths) and len(set(strengths)) == 6
+
+
+def test_strengths_are_as_asked(tmp_path: Path) -> None:
+    few: dict[str, Any] = {"train": 0, "test_good": 0, "test_defective": 4, "size": 32}
+    faint = make_toy(tmp_path, strengths=(0.2, 0.4), **few)
+    found = [entry["strength"] for entry in json.loads((faint / "toy.json").read_text())["defective"]]
+    assert all(0.2 <= strength <= 0.4 for strength in found) and len(set(found)) == 4
+    with pytest.raises(FileExistsError, match=r"strengths is \[0.2, 0.4\], not \[0.15, 1.0\]"):
+        make_toy(tmp_path, **few)
+    for wrong in ((0.4, 0.2), (0.0, 0.5), (0.5, 1.1), (float("nan"), 1.0)):
+        with pytest.raises(ValueError, match="weakest first"):
+            make_toy(tmp_path / "wrong", strengths=wrong, **few)
+
+
+def test_a_set_from_before_one_could_choose_strengths_is_reused(tmp_path: Path) -> None:
+    few: dict[str, Any] = {"train": 1, "test_good": 0, "test_defective": 1, "size": 32}
+    path = make_toy(tmp_path, **few)
+    record = json.loads((path / "toy.json").read_text())
+    del record["settings"]["strengths"]
+    (path / "toy.json").write_text(json.dumps(record))
+    assert make_toy(tmp_path, **few) == path
 
 
 def test_no_two_pictures_are_equal(toy: Path) -> None:

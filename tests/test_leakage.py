@@ -47,18 +47,44 @@ def test_restoring_student_leaks_nothing() -> None:
         assert leakage(lambda x, output=output: (features(x), output), [pair()]) == [0, 0, 0]
 
 
-def test_restoring_the_wrong_thing_is_not_leakage() -> None:
-    """A change of the student at right angles to the defect's is no part of the defect."""
+def test_who_copies_leaks_1_however_badly_it_knows_the_normal_image() -> None:
+    """The earlier definition, sum <s, d> / sum <d, d>, gave less than 1 to a student that copies defects only."""
+    _, defective, _ = pair()
+    answers = {True: features(defective), False: features(torch.rand(2, 3, 32, 32))}
+
+    def student(x: Tensor) -> tuple[Maps, Maps]:
+        return features(x), answers[torch.equal(x, defective)]
+
+    assert leakage(student, [pair()]) == pytest.approx([1, 1, 1])
+
+
+def test_going_across_is_not_leakage() -> None:
+    """A change of the student at right angles to the way from its normal answer to the copy."""
     t, t_defect = torch.tensor([1.0, 0, 0]), torch.tensor([0, 1.0, 0])
-    s, s_defect = torch.tensor([0, 0, 1.0]), torch.tensor([0, 0, -1.0])
+    s, s_defect = torch.tensor([0.6, 0.8, 0]), torch.tensor([-0.6, 0.8, 0])  # r = (-0.6, 0.2, 0), s = (-1.2, 0, 0)
     maps = [[v.view(1, 3, 1, 1)] for v in (t, s, t_defect, s_defect)]
     sums = leakage_sums((maps[0], maps[1]), (maps[2], maps[3]), torch.ones(1, 4, 4, dtype=torch.bool))
-    assert sums.tolist() == [[0], [2]]
+    torch.testing.assert_close(sums, torch.tensor([[0.72], [0.4]]))  # <s, r>, <r, r>, worked out by hand
+    across = torch.tensor([0.6, 0.8, 0]) + torch.tensor([0, 0, 1.0])  # not of unit length, so that only z changes
+    leaks = leakage_sums((maps[0], maps[1]), (maps[2], [across.view(1, 3, 1, 1)]), torch.ones(1, 1, 1) > 0)
+    assert leaks[0] < 0.5 * leaks[1]
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-3, 76.0, 1e30])
+def test_the_students_length_does_not_count(factor: float) -> None:
+    torch.manual_seed(1)
+    mixing = [torch.randn(c, c, 1, 1) for c, _ in SIZES]
+
+    def student(x: Tensor, factor: float = 1.0) -> tuple[Maps, Maps]:
+        t = features(x)
+        return t, [factor * F.conv2d(m, w) for m, w in zip(t, mixing, strict=True)]
+
+    assert leakage(lambda x: student(x, factor), [pair()]) == pytest.approx(leakage(student, [pair()]), rel=1e-4)
 
 
 def test_half_way() -> None:
     """Unit vectors at 0 and 90 degrees for the teacher, 0 and 60 for the student, worked out by hand:
-    d = (-1, 1), s = (cos 60 - 1, sin 60) = (-0.5, 0.866), <s, d> / <d, d> = 1.366 / 2."""
+    r = (-1, 1), s = (cos 60 - 1, sin 60) = (-0.5, 0.866), <s, r> / <r, r> = 1.366 / 2."""
     zero, ninety, sixty = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.75**0.5]]).view(3, 1, 2, 1, 1)
 
     def half(x: Tensor) -> tuple[Maps, Maps]:

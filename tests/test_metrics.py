@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import auc, roc_auc_score
 
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc, pro_curve
+from mrkd_edu.model import verdict
 
 # ---- the oracle: one threshold after another, in exact fractions -------------------------------------------
 
@@ -322,17 +323,24 @@ def test_f1_max_is_the_best_of_all_thresholds(images: list[tuple[int, bool]]) ->
     scores, labels = np.array([score / 4 for score, _ in images]), np.array([label for _, label in images])
     best, threshold = f1_max(scores, labels)
     f1 = {}
-    for score in scores.tolist():
-        called = scores >= score
+    for score in [np.nextafter(scores.min(), -np.inf), *scores.tolist()]:
+        called = scores > score
         f1[score] = 2 * (called & labels).sum() / (called.sum() + labels.sum())  # 2 TP / (2 TP + FP + FN)
     assert best == pytest.approx(max(f1.values()), abs=1e-12)
     assert best == pytest.approx(f1[threshold], abs=1e-12)
 
 
 def test_f1_max_where_a_normal_image_scores_highest() -> None:
-    # At the threshold 9 precision and recall are both 0. The best is to call everything defective.
-    assert f1_max([9, 1, 2], [0, 1, 1]) == (pytest.approx(0.8), 1.0)
-    assert f1_max([1, 2, 8, 9], [0, 0, 1, 1]) == (1.0, 8.0)
+    # Where only 9 is called defective, precision and recall are both 0. The best is to call everything defective.
+    assert f1_max([9, 1, 2], [0, 1, 1]) == (pytest.approx(0.8), np.nextafter(1.0, 0.0))
+    assert f1_max([1, 2, 8, 9], [0, 0, 1, 1]) == (1.0, 2.0)
+
+
+def test_f1_max_and_verdict_have_one_rule() -> None:
+    scores, labels = np.array([0.1, 0.4, 0.3, 0.8]), np.array([0, 0, 1, 1])
+    best, threshold = f1_max(scores, labels)
+    called = verdict(scores, threshold)
+    assert 2 * (called & (labels == 1)).sum() / (called.sum() + labels.sum()) == pytest.approx(best)
 
 
 # ---- bad input ---------------------------------------------------------------------------------------------

@@ -36,11 +36,13 @@ class Copies(Detector):
     def __init__(self, share: float):
         super().__init__()
         self.share, self.settings = share, Settings(size=64)
+        self.normal: torch.Tensor | None = None  # leakage asks about the normal images first, then about the twins
 
     def features(self, images: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         x = torch.nn.functional.avg_pool2d(images.float() / 255, 4)  # (B, 3, 16, 16)
-        constant = torch.full_like(x[:, :1], 100)
-        return [torch.cat([x, constant], 1)], [torch.cat([self.share * x, constant], 1)]
+        t = torch.cat([x, torch.full_like(x[:, :1], 100)], 1)  # nearly of one length: the share survives `unit`
+        normal, self.normal = (t, t) if self.normal is None else (self.normal, None)
+        return [t], [normal + self.share * (t - normal)]
 
 
 @pytest.fixture(scope="module")

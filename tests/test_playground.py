@@ -327,7 +327,7 @@ def test_the_mask_share_follows_the_size_of_the_patches(playground: Playground) 
 def test_a_number_typed_by_keyboard_hides_more(playground: Playground) -> None:
     name = "explore-flm"
     before = playground.settled(name)
-    readout = slider(playground[name], "\N{GREEK SMALL LETTER LAMDA} at stride 4").locator(".widget-readout")
+    readout = slider(playground[name], "\N{GREEK SMALL LETTER LAMDA} at stride 8").locator(".widget-readout")
     readout.click()
     playground.page.keyboard.press("Control+A")
     playground.page.keyboard.type("0.90")

@@ -72,7 +72,7 @@ def test_without_twins_pairs_are_synthetic_and_each_has_a_defect(toy: AnomalyFol
 
 def test_who_copies_everything_loses_the_whole_alarm(pairs: Pairs) -> None:
     cost = copying_cost(passage(student("copies"), pairs), pairs)
-    assert cost.leakage == pytest.approx([1] * 4)
+    assert cost.leakage == pytest.approx([1] * 3)
     assert cost.lost == pytest.approx(1, abs=1e-4)
     assert cost.auroc < cost.auroc_restored
     assert np.allclose(cost.copied, 0, atol=1e-5) and cost.restored.min() > 1e-3
@@ -80,7 +80,7 @@ def test_who_copies_everything_loses_the_whole_alarm(pairs: Pairs) -> None:
 
 def test_who_always_says_the_same_loses_nothing(pairs: Pairs) -> None:
     cost = copying_cost(passage(student("constant"), pairs), pairs)
-    assert cost.leakage == pytest.approx([0] * 4, abs=1e-6)
+    assert cost.leakage == pytest.approx([0] * 3, abs=1e-6)
     assert cost.lost == pytest.approx(0, abs=1e-6)
     assert cost.auroc == cost.auroc_restored
 
@@ -100,11 +100,11 @@ def test_leakage_of_a_pair_is_that_of_a_set_of_one(pairs: Pairs, untrained: MRKD
 
 def test_the_flow_adds_up(pairs: Pairs, untrained: MRKD) -> None:
     flow = passage(untrained, pairs).flow(1)
-    share = (flow.copied * flow.defect)[flow.inside].sum() / (flow.defect**2)[flow.inside].sum()
+    share = (flow.copied * flow.restored)[flow.inside].sum() / (flow.restored**2)[flow.inside].sum()
     assert share == pytest.approx(copying_cost(passage(untrained, pairs), pairs).leakage[1], abs=1e-4)
-    assert (flow.rest >= flow.defect - flow.copied - 1e-5).all()  # a vector is at least as long as its part along d
+    assert (flow.seen >= flow.restored - flow.copied - 1e-5).all()  # a vector is at least as long as its part along r
     copies = passage(student("copies"), pairs).flow(0)
-    assert np.allclose(copies.rest, 0, atol=1e-5) and np.allclose(copies.copied, copies.defect, atol=1e-3)
+    assert np.allclose(copies.seen, 0, atol=1e-5) and np.allclose(copies.copied, copies.restored, atol=1e-3)
 
 
 # --- pictures -----------------------------------------------------------------------------------------------
@@ -123,7 +123,9 @@ def test_one_defects_maps_share_one_scale_and_the_share_is_the_title(pairs: Pair
     figure = draw.copied_defect(pairs, seen, 1, 2)
     limits = {ax.images[0].get_clim() for ax in figure.axes[:6] if ax.images[0].get_array().ndim == 2}
     assert len(limits) == 1 and limits.pop()[0] == 0
-    assert f"At stride 16 the student lets {100 * seen.leakage()[1, 2]:.0f} % of this defect through" in words(figure)
+    share = f"{100 * seen.leakage()[1, 2]:.0f} %"
+    stride = seen.model.settings.strides[2]
+    assert f"At stride {stride} the student goes {share} of the way from restoring to copying" in words(figure)
 
 
 def test_outlined_cells_are_the_defects_cells(pairs: Pairs, seen: Passage) -> None:

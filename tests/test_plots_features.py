@@ -137,7 +137,7 @@ def test_kinds_title_says_where_and_gives_a_tie_to_nobody() -> None:
 
 
 def test_diagram_has_the_shapes_of_the_model() -> None:
-    model = MRKD(variant="rd", size=64, pretrained=False)
+    model = MRKD(variant="rd", size=64, strides=(4, 8, 16, 32), squeeze=2, pretrained=False)
     figure = pf.network_diagram(model)
     texts = [text.get_text() for text in figure.axes[0].texts]
     shapes = [f"{c}\n{64 // s}{pf.TIMES}{64 // s}" for c, s in zip(model.teacher.channels, (4, 8, 16, 32), strict=True)]

@@ -43,7 +43,7 @@ def scored(rng: np.random.Generator, models: int = 1) -> tuple[np.ndarray, np.nd
 def test_confusion_and_f1_agree_with_scikit_learn(rng: np.random.Generator) -> None:
     (scores,), labels = scored(rng)
     for threshold in (-9.0, *np.quantile(scores, (0.2, 0.5, 0.8)), 9.0):
-        counts, called = measuring.confusion(scores, labels, threshold), scores >= threshold
+        counts, called = measuring.confusion(scores, labels, threshold), scores > threshold
         passed, alarms, missed, found = confusion_matrix(labels, called).ravel()
         assert counts == (found, missed, alarms, passed)
         assert counts.f1 == pytest.approx(f1_score(labels, called, zero_division=0))
@@ -124,8 +124,8 @@ def test_the_best_threshold_of_a_half_is_scored_on_the_other(rng: np.random.Gene
     choice = measuring.choose_threshold(scores, labels, halves)
     half = halves[3]
     assert (choice.same[3], choice.chosen[3]) == f1_max(scores[half], labels[half])
-    assert choice.other[3] == pytest.approx(f1_score(labels[~half], scores[~half] >= choice.chosen[3]))
-    assert choice.other[43] == pytest.approx(f1_score(labels[half], scores[half] >= choice.chosen[43]))
+    assert choice.other[3] == pytest.approx(f1_score(labels[~half], scores[~half] > choice.chosen[3]))
+    assert choice.other[43] == pytest.approx(f1_score(labels[half], scores[half] > choice.chosen[43]))
     assert choice.optimism > 0
 
 

@@ -21,7 +21,7 @@ from mrkd_edu.data import AnomalyFolder, DataError
 from mrkd_edu.data.factory import make_toy
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT
-from mrkd_edu.recipe import Recipe
+from mrkd_edu.recipe import RECIPES, Recipe
 from mrkd_edu.run import Plan, run, run_key, split, stages
 from mrkd_edu.train import TrainingError
 
@@ -160,7 +160,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "size": {"size": 96},
     "seed": {"seed": 1},
     "steps": {"recipe": replace(PLAN.recipe, steps=4)},
-    "drop": {"recipe": replace(PLAN.recipe, drop=(0.1, 0.2, 0.3, 0.4))},
+    "drop": {"recipe": replace(PLAN.recipe, drop=(0.1, 0.2, 0.3))},
     "precision": {"precision": "fp32"},
     "nsa": {"nsa": replace(DEFAULT, patches=1)},
 }
@@ -335,3 +335,57 @@ def test_a_training_image_that_breaks_is_named(empty: Path, toy: Path, tmp_path:
 def test_few_images(empty: Path, tmp_path: Path) -> None:
     data = AnomalyFolder(make_toy(tmp_path, train=3, test_good=0, test_defective=0, size=SIZE))
     assert run(data, PLAN, progress=False).settings.threshold is not None
+
+
+# --- judged anew, told beforehand, and the published setting -------------------------------------------------------
+
+
+def test_another_distance_is_judged_anew_and_not_trained_anew(
+    cache: Path, data: AnomalyFolder, first: tuple[Path, MRKD], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(PLAN, recipe=replace(PLAN.recipe, distance="mahalanobis"))
+    monkeypatch.setattr(run_module, "fit", lambda *_, **__: pytest.fail("the student is there already"))
+    model, known = run(data, plan, progress=False), first[1]
+    assert model.settings.distance == "mahalanobis" and known.settings.distance == "cosine"
+    same = {name for name, value in model.state_dict().items() if torch.equal(value, known.state_dict()[name])}
+    assert same == set(known.state_dict())
+    assert model.settings.threshold != known.settings.threshold
+    monkeypatch.setattr(run_module, "finish", lambda *_, **__: pytest.fail("judged once"))
+    assert run(data, plan, progress=False).settings.threshold == model.settings.threshold
+
+
+def test_a_student_judged_anew_is_the_one_trained_for_that_distance(
+    cache: Path, data: AnomalyFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plan = replace(PLAN, recipe=replace(PLAN.recipe, distance="mahalanobis"))
+    judged = run(data, plan, progress=False)
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "empty"))
+    trained = run(data, plan, progress=False)
+    assert trained.settings.weights == judged.settings.weights
+    assert trained.settings.threshold == pytest.approx(judged.settings.threshold)
+
+
+def test_it_is_said_beforehand_how_long_a_training_takes(
+    empty: Path, data: AnomalyFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_module, "WORTH_A_WORD", 3)
+    run(data, PLAN)
+    said = capsys.readouterr().err
+    assert "mrkd on metal: 3 steps of 4 images, about 10 seconds on this machine." in said
+    run(data, PLAN)
+    assert "about" not in capsys.readouterr().err, "nothing to wait for: the run is in the cache"
+
+
+def test_foretelling_leaves_the_training_as_it_is(first: tuple[Path, MRKD], empty: Path, data: AnomalyFolder) -> None:
+    run_module.say_how_long([(data, PLAN)])
+    again = run(data, PLAN, progress=False)
+    assert again.settings.history["loss"] == first[1].settings.history["loss"]
+
+
+def test_paper_pastes_as_the_published_code_does(data: AnomalyFolder) -> None:
+    nsa = run_module.divide(data, Plan("mrkd", size=64, recipe=RECIPES["paper"])).nsa
+    assert (nsa.blend, nsa.source, nsa.rescale) == ("swap", "same", (1.0, 1.0))
+
+
+def test_size_is_the_recipes_unless_said_otherwise() -> None:
+    assert Plan().size == 192 and Plan(recipe=RECIPES["paper"]).size == 256 and Plan(size=64).size == 64

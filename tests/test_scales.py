@@ -24,7 +24,7 @@ def images() -> torch.Tensor:
 def test_scale_scores_are_the_scores_of_each_scale_alone(images: torch.Tensor) -> None:
     model = MRKD(variant="rd", size=SIZE)
     scores = scale_scores(model, images)
-    assert scores.shape == (6, 4)
+    assert scores.shape == (6, 3)
     teacher, student = model.features(images)
     alone = anomaly_map(teacher[2:3], student[2:3], (SIZE, SIZE), floor=model.floor, sigma=1).detach()
     np.testing.assert_allclose(scores[:, 2], alone.flatten(1).amax(1).numpy(), rtol=1e-5)
@@ -41,25 +41,25 @@ def test_weights_are_set_sum_to_one_and_repeat(images: torch.Tensor) -> None:
 
 
 def test_a_blind_scale_gets_no_say(images: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One scale sees defects, one sees noise, two see nothing at all."""
+    """One scale sees defects, one sees noise, one sees nothing at all."""
     rng = np.random.default_rng(0)
 
     def scores(model: MRKD, shown: torch.Tensor) -> np.ndarray:
         defective = len(shown) > len(images)
         columns = [rng.normal(10 if defective else 0, 1, len(shown)), rng.normal(0, 1, len(shown))]
-        return np.stack([*columns, np.ones(len(shown)), np.ones(len(shown))], 1)
+        return np.stack([*columns, np.ones(len(shown))], 1)
 
     monkeypatch.setattr("mrkd_edu.scales.scale_scores", scores)
     model = MRKD(variant="rd", size=SIZE)
     weights = choose_weights(model, images, NSA(), rng)["weights"]
-    assert weights[0] > 0.5 and weights[0] > 1.5 * weights[1] and weights[2:] == [0, 0]
+    assert weights[0] > 0.5 and weights[0] > 1.5 * weights[1] and weights[2:] == [0]
 
 
 def test_where_nothing_separates_each_scale_counts_by_its_spread(images: torch.Tensor) -> None:
     model = MRKD(variant="rd", size=SIZE)
     all_background = NSA(background=(128, 127), min_object=1.0)  # no patch finds an object
     found = choose_weights(model, images, all_background, np.random.default_rng(0))
-    assert found["auroc"] == [0.5] * 4
+    assert found["auroc"] == [0.5] * 3
     shares = 1 / np.array(found["spread"])
     assert found["weights"] == pytest.approx((shares / shares.sum()).tolist(), abs=1e-3)
 
@@ -67,12 +67,12 @@ def test_where_nothing_separates_each_scale_counts_by_its_spread(images: torch.T
 def test_weights_change_the_map_and_survive_the_file(images: torch.Tensor, tmp_path: object) -> None:
     model = MRKD(variant="rd", size=SIZE)
     plain = model.anomaly_maps(images)
-    model.settings.weights = (0.0, 0.0, 2.0, 0.0)
+    model.settings.weights = (0.0, 2.0, 0.0)
     weighted = model.anomaly_maps(images)
     teacher, student = model.features(images)
-    wanted = 2 * anomaly_map(teacher[2:3], student[2:3], (SIZE, SIZE), floor=model.floor, sigma=1)
+    wanted = 2 * anomaly_map(teacher[1:2], student[1:2], (SIZE, SIZE), floor=model.floor, sigma=1)
     torch.testing.assert_close(weighted, wanted)
     assert not torch.allclose(plain, weighted)
     loaded = MRKD.load(model.save(tmp_path))  # type: ignore[arg-type]
-    assert loaded.settings.weights == (0.0, 0.0, 2.0, 0.0)
+    assert loaded.settings.weights == (0.0, 2.0, 0.0)
     torch.testing.assert_close(loaded.anomaly_maps(images), weighted)

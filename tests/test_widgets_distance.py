@@ -32,7 +32,7 @@ SIZE, CELLS, SCALES = 64, 16, 4
 
 @pytest.fixture(scope="module")
 def model() -> MRKD:
-    return MRKD(variant="mrkd", size=SIZE, pretrained=False, width=16)
+    return MRKD(variant="mrkd", size=SIZE, strides=(4, 8, 16, 32), squeeze=2, pretrained=False, width=16)
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_another_image_and_reset(explorer: Explorer) -> None:
     explorer.reset()
     assert explorer.wait()
     assert explorer.state == {"photo": 0, "row": 8, "col": 8}
-    assert explorer.view.values == first.values
+    assert explorer.view.values == pytest.approx(first.values)  # threads may add up in another order
 
 
 def test_the_position_is_remembered(explorer: Explorer, model: MRKD, images: list[np.ndarray]) -> None:

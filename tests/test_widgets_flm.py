@@ -168,8 +168,9 @@ def test_lambda_begins_at_the_models_own_and_is_remembered(
     seen(explorer, drop_4=0.7, seed=4, generate=False)
     again = explore_flm(model, images)
     assert again.state == explorer.state and again.wait()
-    other = MRKD("efficientnet_lite0", "flm", size=SIZE, pretrained=False, width=16, drop=(0.1, 0.2, 0.3, 0.4))
-    assert [explore_flm(other, images).state[name] for name in DROPS] == [0.1, 0.2, 0.3, 0.4]  # its own, not the last's
+    drop = (0.1, 0.2, 0.3, 0.4)
+    other = MRKD(variant="flm", size=SIZE, strides=STRIDES, pretrained=False, width=16, drop=drop)
+    assert [explore_flm(other, images).state[name] for name in DROPS] == list(drop)  # its own, not the last's
 
 
 def test_a_model_in_training_is_looked_at_in_evaluation(model: MRKD, images: list[np.ndarray]) -> None:

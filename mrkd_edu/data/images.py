@@ -307,6 +307,16 @@ def _resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
 # ----------------------------------------------------------------------------------------------- many images
 
 
+def some_images(images: ImageStack | torch.Tensor, number: int = 64) -> torch.Tensor:
+    """A part of a set, spread evenly over it: at most `number` images, (M, 3, size, size) uint8.
+
+    Example:
+        >>> some_images(torch.zeros(130, 3, 8, 8), 64).shape  # every third
+        torch.Size([44, 3, 8, 8])
+    """
+    return images[:: -(-len(images) // number)]
+
+
 class ImageStack:
     """N images of one size: indexed like a tensor `(N, 3, size, size)`, decoded only when asked for.
 

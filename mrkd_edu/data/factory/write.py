@@ -43,7 +43,7 @@ from mrkd_edu.data.factory.pairs import (
 from mrkd_edu.data.factory.scene import Array
 
 VERSION = 1  # goes up whenever the same settings begin to give other pictures
-STRENGTHS = (0.15, 1.0)  # of test defects, drawn uniformly: from hard to see to obvious
+STRENGTHS = (0.15, 1.0)  # of test defects, unless told otherwise: from hard to see to obvious
 PAINTERS = min(4, os.cpu_count() or 1)  # threads; each needs about 60 MB for pictures of 256 pixels
 LITTER = ("Thumbs.db", "desktop.ini")  # what a file browser leaves behind, besides hidden files
 
@@ -57,6 +57,7 @@ def make_toy(
     test_defective: int = 30,
     size: int = 256,
     seed: int = 0,
+    strengths: tuple[float, float] = STRENGTHS,
     progress: bool = False,
 ) -> Path:
     """Write a toy data set in the MVTec layout, or reuse it when the same one is already there.
@@ -73,13 +74,15 @@ def make_toy(
         test_defective: number of defective test pictures, all kinds together.
         size: side of the pictures in pixels.
         seed: another seed, another data set.
+        strengths: of the test defects, drawn uniformly between these two: 0 is no defect, 1 an obvious one.
         progress: show a progress bar.
 
     Returns:
         The path `<root>/<category>`.
 
     Raises:
-        ValueError: unknown category, a negative number or seed, size too small.
+        ValueError: unknown category, a negative number or seed, size too small, strengths not in order or outside
+            of 0 to 1.
         FileExistsError: the folder exists and is not this data set. Nothing is overwritten.
 
     Example:
@@ -93,6 +96,9 @@ def make_toy(
     for name, number in (("train", train), ("test_good", test_good), ("test_defective", test_defective)):
         if number < 0:
             raise ValueError(f"{name} must be 0 or more, not {number}.")
+    weakest, strongest = strengths
+    if not 0 < weakest <= strongest <= 1:
+        raise ValueError(f"strengths of defects go from above 0 to 1, weakest first; got {weakest} to {strongest}.")
     settings = {
         "version": VERSION,
         "category": category,
@@ -101,8 +107,10 @@ def make_toy(
         "test_defective": test_defective,
         "size": size,
         "seed": seed,
+        "strengths": [weakest, strongest],
     }
-    record = {"settings": settings, "defective": [_plan(seed, i, kinds) for i in range(test_defective)]}
+    defective = [_plan(seed, i, kinds, strengths) for i in range(test_defective)]
+    record = {"settings": settings, "defective": defective}
     root = Path(root)
     target = root / category
     if not target.exists():
@@ -111,7 +119,7 @@ def make_toy(
     return target
 
 
-def cached_toy(category: str = "metal", *, progress: bool = False, **settings: int) -> Path:
+def cached_toy(category: str = "metal", *, progress: bool = False, **settings: Any) -> Path:
     """The toy data set in the library's own cache: made when it is not there, and anew when it is not whole.
 
     Nothing that lies in this folder is kept for its own sake; `make_toy` writes a folder of yours. Several
@@ -120,7 +128,7 @@ def cached_toy(category: str = "metal", *, progress: bool = False, **settings: i
     Args:
         category: a key of `CATEGORIES`.
         progress: show a progress bar.
-        settings: `train`, `test_good`, `test_defective`, `size`, `seed`, as in `make_toy`.
+        settings: `train`, `test_good`, `test_defective`, `size`, `seed`, `strengths`, as in `make_toy`.
 
     Returns:
         The path `<cache>/toy/<hash of the settings>/<category>`.
@@ -173,10 +181,10 @@ def _paint(folder: Path, job: Callable[[], dict[str, Array]]) -> None:
         Image.fromarray(pixels).save(path, compress_level=3)
 
 
-def _plan(seed: int, number: int, kinds: list[str]) -> dict[str, Any]:
+def _plan(seed: int, number: int, kinds: list[str], strengths: tuple[float, float]) -> dict[str, Any]:
     """What test defect number `number` will be: its file, kind and strength."""
     kind, index = kinds[number % len(kinds)], number // len(kinds)
-    strength = np.random.default_rng([seed, TEST_DEFECTIVE, number]).uniform(*STRENGTHS)
+    strength = np.random.default_rng([seed, TEST_DEFECTIVE, number]).uniform(*strengths)
     return {"image": f"test/{kind}/{index:03d}.png", "kind": kind, "strength": round(float(strength), 4)}
 
 
@@ -215,6 +223,8 @@ def _check_same(target: Path, record: dict[str, Any]) -> None:
         found = json.loads((target / "toy.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise FileExistsError(f"{target} exists and was not made by the toy factory. {cure}") from None
+    if isinstance(found, dict) and isinstance(found.get("settings"), dict):
+        found["settings"].setdefault("strengths", list(STRENGTHS))  # a set made before one could choose
     if found != record:
         was = found.get("settings", {}) if isinstance(found, dict) else {}
         other = [f"{k} is {was.get(k)}, not {v}" for k, v in record["settings"].items() if was.get(k) != v]
