@@ -341,11 +341,16 @@ def theatre(
     at: Annotated[str, typer.Option(help="Steps at which to look at the test set.")] = "75,150,300,600,1200",
     size: Size = None,
     backbone: Backbone = "efficientnet_lite0",
-    recipe: Recipe = "workshop",
+    recipe: Annotated[str, typer.Option(help="Whose form the student has: one recipe, or several by comma.")] = (
+        "workshop,long"
+    ),
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
     """Train longer and longer: does the student find more, or does it only copy more? One figure and one table.
+
+    The forms of two students, the workshop's and the able one of `long`, are trained with a constant learning rate, and
+    looked at on the way. The dashed line of a figure is what the student would find had it restored the normal image.
 
     Example:  mrkd-edu theatre photos/tile --at 75,150,300,600,1200 --seeds 0,1,2 --out theatre
     """
@@ -357,20 +362,25 @@ def theatre(
 
         chosen = [check_variant(v.strip()) for v in variants.split(",")]
         looks = sorted({whole_number("--at", s) for s in at.split(",")})
+        numbers = [whole_number("--seeds", s) for s in seeds.split(",")]
+        plans = {  # all at once, so that a wrong option is found before the first training
+            (form, seed, variant): make_plan(variant, backbone, size, None, seed, form, precision)
+            for form in (name.strip() for name in recipe.split(","))
+            for seed in numbers
+            for variant in chosen
+        }
         acts = []
-        runs = [(whole_number("--seeds", s), variant) for s in seeds.split(",") for variant in chosen]
-        for seed, variant in runs:  # a file after each, so that an interruption loses one training at most
-            plan = make_plan(variant, backbone, size, None, seed, recipe, precision)
-            acts += play(AnomalyFolder(data), plan, looks, variants=[variant], device=device)
+        for (form, _, variant), plan in plans.items():  # a file after each: an interruption loses one training at most
+            acts += play(AnomalyFolder(data), plan, looks, variants=[variant], recipe=form, device=device)
             write_acts(out / "theatre.csv", acts)
         theatre_curves(acts).savefig(out / "theatre.png", dpi=100)
-        table = Table("variant", "seed", "steps", title=AnomalyFolder(data).name, title_justify="left")
-        for name in ("loss", "image AUROC", "pixel AUROC", "leakage"):
+        table = Table("recipe", "variant", "seed", "steps", title=AnomalyFolder(data).name, title_justify="left")
+        for name in ("loss", "image AUROC", "ceiling", "pixel AUROC", "leakage"):
             table.add_column(name, justify="right")
         for a in acts:
             mean = None if a.leakage is None else sum(a.leakage) / len(a.leakage)
-            values = (number(v, 3) for v in (a.loss, a.image_auroc, a.pixel_auroc, mean))
-            table.add_row(a.variant, str(a.seed), str(a.step), *values)
+            values = (number(v, 3) for v in (a.loss, a.image_auroc, a.ceiling, a.pixel_auroc, mean))
+            table.add_row(a.recipe, a.variant, str(a.seed), str(a.step), *values)
         console.print(table)
         say(f"Figure: {out / 'theatre.png'}, rows: {out / 'theatre.csv'}")
 

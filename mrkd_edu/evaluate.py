@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -47,6 +47,8 @@ class Evaluation:
         leakage: of every scale, or None.
         leakage_from: `"twins"`, real defects; `"synthetic"`, defects of the kind that ILM trains with, which favours
             the variants that trained with them; or None.
+        restored: test image with a twin -> its anomaly map had the student restored the normal image, (S, S). Empty
+            without twins, or without a student.
     """
 
     category: str
@@ -59,6 +61,7 @@ class Evaluation:
     metrics: dict[str, float | None]
     leakage: list[float] | None
     leakage_from: str | None
+    restored: dict[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def labels(self) -> np.ndarray:
@@ -128,11 +131,15 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
     if masks is not None:
         metrics["pixel_auroc"], metrics["aupro"] = pixel_auroc(joined, masks), aupro(joined, masks)
     leaks: list[float] | None = None
+    restored: dict[int, np.ndarray] = {}
     if data.has_twins or not labels.all():
         with suppress(LeakageUndefined):  # no synthetic defect found a place in the normal images
             seen = copying(model, leakage_pairs(data, size), good=scores[labels == 0])
             leaks = seen.leakage
             metrics.update(leakage=float(np.mean(leaks)), copying_cost=seen.cost, explained=seen.explained)
+            if data.has_twins:
+                paired = [i for i, sample in enumerate(data.test) if sample.twin is not None]
+                restored = {paired[pair]: seen.restored[pair] for pair in seen.restored}
     settings = model.settings
     metrics["train_seconds"] = settings.history.get("seconds")
     metrics["ms_per_image"] = 1000 * seconds / len(images)
@@ -147,6 +154,7 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
         metrics=metrics,
         leakage=leaks,
         leakage_from=None if leaks is None else "twins" if data.has_twins else "synthetic",
+        restored=restored,
     )
 
 
@@ -160,11 +168,14 @@ class Copying:
             restored the normal images, less the same as it is. So the *ceiling*, what a perfect student of this kind
             would reach, is the AUROC plus the cost. None without good images, or without a student to restore.
         explained: share of the variance of the normal images' features that the student explains, mean over scales.
+        restored: pair -> anomaly map (S, S) of its defective image had the student restored the normal one. Pairs
+            without a defect are left out, and all without a student to restore.
     """
 
     leakage: list[float]
     cost: float | None
     explained: float | None
+    restored: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -184,19 +195,22 @@ def copying(model: Detector, pairs: Iterable[tuple[Tensor, Tensor, Tensor]], goo
     if not isinstance(model, Restorer):
         return Copying(leaks, None, None)
     as_it_is, restored, fits, weights = [], [], [], []
-    for normal, defective, mask in batches:
-        there = mask.flatten(1).any(1)  # on some images no synthetic patch finds a place
+    seen = [mask.flatten(1).any(1) for _, _, mask in batches]  # on some images no synthetic patch finds a place
+    for (normal, defective, _), there in zip(batches, seen, strict=True):
         (t, s), (t_defect, s_defect) = model.features(normal[there]), model.features(defective[there])
         as_it_is.append(image_score(model.compare(t_defect, s_defect)).cpu().numpy())
-        restored.append(image_score(model.compare(t_defect, s)).cpu().numpy())
+        restored.append(model.compare(t_defect, s).cpu())
         fits.append(float(np.mean(explained(t, s))))
         weights.append(int(there.sum()))
     labels = np.repeat([0, 1], [len(good), sum(weights)])
-    cost = None
+    maps, cost = torch.cat(restored), None  # (P, S, S)
     if len(good):
-        real, perfect = (image_auroc(np.r_[good, np.concatenate(found)], labels) for found in (as_it_is, restored))
+        found = np.concatenate(as_it_is), image_score(maps).numpy()
+        real, perfect = (image_auroc(np.r_[good, scores], labels) for scores in found)
         cost = perfect - real
-    return Copying(leaks, cost, float(np.average(fits, weights=weights)))
+    pairs_seen = torch.cat(seen).nonzero().flatten().tolist()
+    by_pair = dict(zip(pairs_seen, maps.numpy(), strict=True))
+    return Copying(leaks, cost, float(np.average(fits, weights=weights)), by_pair)
 
 
 def leakage_pairs(data: AnomalyFolder, size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

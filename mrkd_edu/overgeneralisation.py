@@ -84,6 +84,8 @@ class Act:
         loss: mean of the last 20 steps.
         image_auroc, pixel_auroc: on the test set.
         leakage: of every scale.
+        ceiling: image AUROC had the student restored the normal images, see `evaluate.Copying`.
+        recipe: name of the recipe that the student's form is from.
     """
 
     variant: str
@@ -94,6 +96,8 @@ class Act:
     image_auroc: float | None
     pixel_auroc: float | None
     leakage: list[float] | None
+    ceiling: float | None = None
+    recipe: str = ""
 
 
 def theatre(
@@ -102,6 +106,7 @@ def theatre(
     at: Sequence[int],
     *,
     variants: Sequence[Variant] = ("rd", "mrkd"),
+    recipe: str = "",
     device: str = "auto",
     progress: bool = True,
 ) -> list[Act]:
@@ -116,6 +121,7 @@ def theatre(
         plan: the settings; variant and number of steps are replaced.
         at: steps at which to look; the last is the length of the training.
         variants: which to compare.
+        recipe: name of the plan's recipe, for tables and figures.
         device: `"auto"`, `"cpu"`, `"cuda"`.
         progress: show a bar.
 
@@ -129,7 +135,7 @@ def theatre(
     acts: list[Act] = []
     for variant in variants:
         acts += watched(data, replace(plan, variant=variant), at, device=device, progress=progress)
-    return acts
+    return [replace(act, recipe=recipe) for act in acts]
 
 
 def watched(
@@ -139,9 +145,10 @@ def watched(
     acts = []
     for step, model in stages(data, plan, at, device=device, progress=progress).items():
         result, past = evaluate(model, data, progress=False), model.settings.history
-        aurocs = result.metrics["image_auroc"], result.metrics["pixel_auroc"]
-        loss = float(np.mean(past["loss"][-20:]))
-        acts.append(Act(plan.variant, plan.seed, step, past["seconds"], loss, *aurocs, result.leakage))
+        auroc, cost = result.metrics["image_auroc"], result.metrics["copying_cost"]
+        ceiling = None if auroc is None or cost is None else auroc + cost
+        loss, pixels = float(np.mean(past["loss"][-20:])), result.metrics["pixel_auroc"]
+        acts.append(Act(plan.variant, plan.seed, step, past["seconds"], loss, auroc, pixels, result.leakage, ceiling))
     return acts
 
 
@@ -152,7 +159,7 @@ def write_acts(path: str | Path, acts: Sequence[Act]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         scales = max(len(a.leakage or []) for a in acts)
-        names = ["variant", "seed", "step", "seconds", "loss", "image_auroc", "pixel_auroc"]
+        names = ["recipe", "variant", "seed", "step", "seconds", "loss", "image_auroc", "ceiling", "pixel_auroc"]
         writer.writerow([*names, *(f"leakage_{k + 1}" for k in range(scales))])
         for a in acts:
             values = [*(getattr(a, name) for name in names), *(a.leakage or [])]

@@ -20,12 +20,13 @@ LEAKS = "leakage, mean over scales"
 
 @in_our_style
 def theatre_curves(acts: Sequence[Act]) -> Picture:
-    """How well defects are found, and how much of them is copied, over the steps of a training.
+    """How well defects are found, and how much of them is copied, over the steps of a training; one row a recipe.
 
-    Lines are means over seeds, the bands reach from the lowest to the highest seed.
+    Lines are means over seeds, the bands reach from the lowest to the highest seed. Dashed: the image AUROC had the
+    student restored the normal images; the gap to the line is what copying costs.
 
     Args:
-        acts: what `overgeneralisation.theatre` gives, of one or several seeds.
+        acts: what `overgeneralisation.theatre` gives, of one or several recipes and seeds.
 
     Raises:
         ValueError: there are none.
@@ -37,8 +38,19 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
     """
     if not acts:
         raise ValueError("there are no acts to draw")
-    figure = Picture(figsize=(10, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    recipes = list(dict.fromkeys(a.recipe for a in acts))
+    figure = Picture(figsize=(10, 4.6 * len(recipes)), layout="constrained")
+    axes = figure.subplots(len(recipes), 2, sharey="col", squeeze=False)
+    for (left, right), recipe in zip(axes, recipes, strict=True):
+        _one_recipe(left, right, [a for a in acts if a.recipe == recipe], f"{recipe}: " if recipe else "")
+    low, high = axes[0, 1].get_ylim()
+    axes[0, 1].set_ylim(min(0.0, low), max(0.05, high))
+    axes[0, 0].legend(loc="best")
+    return figure
+
+
+def _one_recipe(left: Axes, right: Axes, acts: Sequence[Act], name: str) -> None:
+    """Image AUROC on the left, leakage on the right, a line a variant."""
     steps = sorted({a.step for a in acts})
     auroc, leaks = [], []
     for variant in dict.fromkeys(a.variant for a in acts):
@@ -47,6 +59,10 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
         copied = _over_steps(
             right, variant, steps, [(a.step, None if a.leakage is None else float(np.mean(a.leakage))) for a in mine]
         )
+        ceilings = [[a.ceiling for a in mine if a.step == s and a.ceiling is not None] for s in steps]
+        if all(ceilings):
+            restored = [float(np.mean(values)) for values in ceilings]
+            left.plot(steps, restored, "--", color=colour_of(variant), label=f"{variant}, nothing copied")
         if np.isfinite(found).all():
             auroc.append(f"{variant} {max(found):.2f}, then {found[-1]:.2f}")
         if np.isfinite(copied).all():
@@ -54,19 +70,16 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
     left.set_ylabel("image AUROC")
     right.set_ylabel(LEAKS)
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
-    low, high = right.get_ylim()
-    right.set_ylim(min(0.0, low), max(0.05, high))
-    left.set_title(f"At its best and after {steps[-1]} steps\n" + ("; ".join(auroc) or "not measurable"))
-    copied_title = f"What is copied, after {steps[0]} and {steps[-1]} steps\n"
-    right.set_title(copied_title + ("; ".join(leaks) or "not measurable"))
+    before = f"{name}at its best and" if name else "At its best and"
+    left.set_title(f"{before} after {steps[-1]} steps\n" + ("; ".join(auroc) or "not measurable"))
+    before = f"{name}what is copied," if name else "What is copied,"
+    right.set_title(f"{before} after {steps[0]} and {steps[-1]} steps\n" + ("; ".join(leaks) or "not measurable"))
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_xticks(steps, [str(s) for s in steps])
         ax.xaxis.set_minor_formatter(ScalarFormatter())
         ax.minorticks_off()
         ax.set_xlabel("training steps (logarithmic)")
-    left.legend(loc="best")
-    return figure
 
 
 def _over_steps(

@@ -564,7 +564,8 @@ def seed_dots(results: Mapping[str, Sequence[Evaluation]]) -> Picture:
         ax.set_ylabel(measures[metric])
         ax.grid(axis="x", visible=False)
         if metric == "leakage":
-            ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+            low, high = ax.get_ylim()
+            ax.set_ylim(min(0.0, low), 1.05 * high)
             ax.yaxis.set_major_formatter(PercentFormatter(1.0))
         else:
             _not_stretched(ax)

@@ -33,6 +33,7 @@ PICTURE_SIDE = 320  # pixels of a photograph in the report
 JPEG_QUALITY = 85
 CHART_DPI = 130
 EXAMPLES = 4  # test images of a group
+COPIED = 3  # defects that show what copying takes away
 
 VARIANT_WORDS = {
     "rd": "practises on normal images as they are (reverse distillation, the baseline).",
@@ -103,9 +104,22 @@ METRICS = (
     Metric(
         "leakage",
         "Leakage",
-        "How far the student goes from restoring the normal image (0 %) to copying the defect (100 %). "
-        "Near 0 is best.",
+        "How far the student goes from restoring the normal image (0 %) to copying the defect (100 %). Near 0 is best.",
         abs,
+        lambda v: f"{100 * v:.0f} %",
+    ),
+    Metric(
+        "copying_cost",
+        "Copying costs",
+        "Points of image AUROC that would be won if the student restored the normal image. Near 0 is best.",
+        abs,
+        lambda v: f"{100 * v:.1f}",
+    ),
+    Metric(
+        "explained",
+        "Explained",
+        "Share of the variance of normal descriptions that the student knows. 100 % is perfect.",
+        lambda v: -v,
         lambda v: f"{100 * v:.0f} %",
     ),
     Metric(
@@ -131,6 +145,7 @@ def write_report(
     *,
     data: AnomalyFolder,
     facts: dict[str, str] | None = None,
+    beside: dict[str, np.ndarray] | None = None,
 ) -> Path:
     """Write one self-contained HTML file about what the models did on the test set of `data`.
 
@@ -143,6 +158,7 @@ def write_report(
         evaluations: one or more, of the same test set. A `train_seconds` among their metrics is shown too.
         data: the data set they were evaluated on.
         facts: name to value, printed as they are: command, versions, machine.
+        beside: text to picture (h, w, 3), shown under what copying takes away: the same of other students.
 
     Returns:
         `path`.
@@ -159,6 +175,7 @@ def write_report(
             _heading(title, evaluations, data),
             _method(evaluations, data),
             _table(evaluations),
+            _copied(evaluations, data, beside or {}),
             _pictures(evaluations, data),
             _charts(evaluations),
             _how_to_read(evaluations, data, path.parent),
@@ -244,6 +261,81 @@ def _table(evaluations: list[Evaluation]) -> str:
     width = "wide" if len(evaluations) > 2 else "narrow"
     return f"""<section><h2>Results</h2>{note}
 <table class="{width}"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></section>"""
+
+
+def _copied(evaluations: list[Evaluation], data: AnomalyFolder, beside: dict[str, np.ndarray]) -> str:
+    """What copying takes away: the first student's map as it is, and had it restored; the others' beside it."""
+    first = evaluations[0]
+    if not first.restored:
+        return ""
+    evaluations = evaluations[:1] + evaluations[1:][-1:]  # more than two have no room side by side
+    columns = 1 + sum(2 if e.restored else 1 for e in evaluations)
+    grid = f'<div class="row" style="--pictures: {columns}">'
+    rows = "".join(
+        f"<article><h4>{escape(f'{first.samples[i].kind}/{first.samples[i].path.name}')}</h4>"
+        f"{grid}{_what_is_left(evaluations, data, i)}</div></article>"
+        for i in most_copied(first, COPIED)
+    )
+    others = "".join(
+        f'<p>{escape(text)}</p><img src="{_jpeg(picture)}" width="{picture.shape[1]}" height="{picture.shape[0]}" '
+        f'alt="{escape(text, quote=True)}">'
+        for text, picture in beside.items()
+    )
+    name = _variant(first)
+    return f"""<section><h2>What copying takes away</h2>
+<p>Every defective image here has a twin, the same image without its defect. So one can give a student the teacher's
+description of the twin, and hold its answer against the description of the defect: that is the map had it
+<em>restored</em> the normal image. What the real map lacks beside it has been copied. Shown are the defects that
+copying costs {name} most; they are an illustration, not the usual case.</p>
+<ul>{_copying_counts(evaluations)}</ul>
+{rows}{others}</section>"""
+
+
+def most_copied(evaluation: Evaluation, number: int) -> list[int]:
+    """Indices of the test images whose score copying lowers most, see `Evaluation.restored`."""
+    lost = {i: float(restored.max()) - float(evaluation.scores[i]) for i, restored in evaluation.restored.items()}
+    return sorted(lost, key=lambda i: -lost[i])[:number]
+
+
+def _copying_counts(evaluations: list[Evaluation]) -> str:
+    """For each student: how much of a score copying leaves, and how many defects it hides."""
+    items = []
+    for e in evaluations:
+        if not e.restored:
+            continue
+        threshold = plots.verdict_threshold(e)
+        restored = {i: float(heat.max()) for i, heat in e.restored.items()}
+        lost = [i for i in restored if restored[i] > threshold >= e.scores[i]]
+        kept = np.median([e.scores[i] / restored[i] for i in restored])
+        cost = e.metrics["copying_cost"]
+        points = "" if cost is None else f" Copying costs it {100 * cost:.1f} points of image AUROC."
+        items.append(
+            f"<li>{_variant(e)} keeps <b>{100 * kept:.0f} %</b> of a defect's score (median), and copies "
+            f"<b>{len(lost)} of {len(restored)}</b> defects out of sight: it would find them had it restored the "
+            f"normal image, and misses them.{points}</li>"
+        )
+    return "".join(items)
+
+
+def _what_is_left(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> str:
+    """One defective image: its outline, and each student's map had it restored the normal image, and as it is."""
+    sample, masks = evaluations[0].samples[index], evaluations[0].masks
+    label = escape(sample.path.name, quote=True)
+    image = read_image(sample.path, PICTURE_SIDE)  # (320, 320, 3)
+    outlined = image if masks is None else plots.outline(image, masks[index])
+    figures = [_figure(outlined, label, "true defect outlined")]
+    shown = []
+    for e in evaluations:
+        shown += [(e, e.restored[index], "had it restored")] if index in e.restored else []
+        shown.append((e, e.maps[index], "as it is"))
+    for evaluation, heat, what in shown:
+        threshold = plots.verdict_threshold(evaluation)
+        score = float(heat.max()) / threshold
+        outcome = "found" if score > 1 else '<span class="wrong">missed</span>'
+        picture = plots.overlay(image, heat, plots.shared_scale(threshold))
+        caption = f"{_variant(evaluation)} {what}: {score:.2f} {TIMES} threshold: {outcome}"
+        figures.append(_figure(picture, f"{escape(evaluation.variant)}, {what}, for {label}", caption))
+    return "".join(figures)
 
 
 def _pictures(evaluations: list[Evaluation], data: AnomalyFolder) -> str:

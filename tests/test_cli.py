@@ -158,11 +158,15 @@ def test_theatre_writes_a_row_for_each_look(toy: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     with (tmp_path / "theatre.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    looked = [(row["variant"], row["seed"], row["step"]) for row in rows]
-    assert looked == [(v, seed, step) for seed in "01" for v in ("rd", "mrkd") for step in "24"]
+    looked = [(row["recipe"], row["variant"], row["seed"], row["step"]) for row in rows]
+    forms = ("workshop", "long")
+    assert looked == [(f, v, seed, step) for f in forms for seed in "01" for v in ("rd", "mrkd") for step in "24"]
     assert all(float(row["leakage_3"]) < 1 and 0 <= float(row["image_auroc"]) <= 1 for row in rows)
+    assert all(0 <= float(row["ceiling"]) <= 1 for row in rows)
     assert (tmp_path / "theatre.png").stat().st_size > 10_000
     assert "--at x: give whole numbers" in failure("theatre", toy, "--at", "5,x", "--out", tmp_path / "no")
+    assert "short" in failure("theatre", toy, "--recipe", "workshop,short", "--out", tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
 
 def test_doctor_says_ready_and_what_it_found() -> None:

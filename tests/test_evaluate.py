@@ -135,10 +135,23 @@ def test_without_twins_defects_are_made(copy: Path, model: MRKD, result: Evaluat
 
     made = evaluate(model, data, progress=False)
     assert made.leakage is not None and len(made.leakage) == 3
+    assert made.restored == {}  # of synthetic defects, which are not in the test set
     assert made.leakage != result.leakage
     assert {k: v for k, v in made.metrics.items() if k not in COPYING | {"ms_per_image"}} == {
         k: v for k, v in result.metrics.items() if k not in COPYING | {"ms_per_image"}
     }
+
+
+def test_the_restored_maps_are_those_of_the_twins_features(toy: Path, model: MRKD, result: Evaluation) -> None:
+    data = AnomalyFolder(toy)
+    paired = [i for i, sample in enumerate(data.test) if sample.twin is not None]
+    assert sorted(result.restored) == paired
+    normal, defective, _ = data.twin_pairs(SIZE)
+    with torch.no_grad():
+        (_, s), (t_defect, _) = model.features(normal[:]), model.features(defective[:])
+        wanted = model.compare(t_defect, s).numpy()  # (6, S, S)
+    for i, heat in zip(paired, wanted, strict=True):
+        assert np.allclose(result.restored[i], heat, atol=1e-4)
 
 
 def test_leakage_of_a_student_that_copies(copy: Path) -> None:

@@ -89,11 +89,14 @@ def test_looking_does_not_change_the_training(toy: AnomalyFolder) -> None:
     result = evaluate(run(toy, whole, cache=False, progress=False), toy, progress=False)
     assert acts[-1].image_auroc == result.metrics["image_auroc"]
     assert acts[-1].leakage == result.leakage
+    cost = result.metrics["copying_cost"]
+    assert cost is not None and acts[-1].ceiling == acts[-1].image_auroc + cost
 
 
 def test_the_theatre_plays_every_variant_to_the_last_step(toy: AnomalyFolder, tmp_path: Path) -> None:
-    acts = theatre(toy, PLAN, at=(2, 3), variants=("rd", "flm"), progress=False)
+    acts = theatre(toy, PLAN, at=(2, 3), variants=("rd", "flm"), recipe="workshop", progress=False)
     assert [(a.variant, a.step) for a in acts] == [("rd", 2), ("rd", 3), ("flm", 2), ("flm", 3)]
+    assert {a.recipe for a in acts} == {"workshop"}
     write_acts(tmp_path / "new" / "acts.csv", acts)
     with (tmp_path / "new" / "acts.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -120,6 +123,18 @@ def test_the_theatres_titles_are_means_over_seeds() -> None:
     assert right == "What is copied, after 100 and 400 steps\nrd 10 to 40 %; mrkd 5 to 6 %"
     with pytest.raises(ValueError, match="no acts"):
         plots_leakage.theatre_curves([])
+
+
+def test_the_theatre_shows_two_recipes_in_two_rows_on_one_scale() -> None:
+    acts = acts_of("rd", (0.70, 0.60), (0.1, 0.4)) + acts_of("mrkd", (0.69, 0.74), (0.05, 0.06))
+    able = [replace(a, recipe="long", ceiling=0.9, image_auroc=0.8) for a in acts]
+    figure = plots_leakage.theatre_curves([replace(a, recipe="workshop") for a in acts] + able)
+    first, _, second, leaks = figure.axes
+    assert first.get_title(loc="left").startswith("workshop: ") and second.get_title(loc="left").startswith("long: ")
+    assert first.get_ylim() == second.get_ylim() and leaks.get_ylim() == figure.axes[1].get_ylim()
+    dashed = [line for line in second.lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 2 and all(np.allclose(line.get_ydata(), 0.9) for line in dashed)
+    assert not [line for line in first.lines if line.get_linestyle() == "--"]  # no ceiling known, none drawn
 
 
 def test_kinds_and_strengths_share_one_scale_across_variants() -> None:

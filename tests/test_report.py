@@ -23,7 +23,7 @@ from mrkd_edu.cli import app
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
 from mrkd_edu.evaluate import Evaluation
-from mrkd_edu.report import choose, write_report
+from mrkd_edu.report import choose, most_copied, write_report
 
 VOID = {"meta", "link", "img", "br"}  # elements without an end
 
@@ -117,6 +117,31 @@ def test_the_file_needs_nothing_else(full_report: Path) -> None:
     text = re.sub(r"base64,[A-Za-z0-9+/=]*", "", full_report.read_text(encoding="utf-8"))
     assert not re.search(r"https?:|//[a-z]|url\(|@import", text)
     assert all(image["alt"] for image in page.all("img"))
+
+
+def with_twins(evaluation: Evaluation, above: float) -> Evaluation:
+    """As if the student copied: had it restored, every defect would score `above` its score, in thresholds."""
+    assert evaluation.threshold
+    scores = np.where(evaluation.labels, 0.9 * evaluation.threshold, evaluation.scores)
+    maps = np.where(evaluation.labels[:, None, None] == 1, 0.9 * evaluation.threshold, evaluation.maps)
+    heat = np.full_like(evaluation.maps[0], (0.9 + above) * evaluation.threshold)
+    restored = dict.fromkeys(np.flatnonzero(evaluation.labels).tolist(), heat)
+    metrics = evaluation.metrics | {"copying_cost": 0.083}
+    return replace(evaluation, scores=scores, maps=maps, restored=restored, metrics=metrics)
+
+
+def test_what_copying_takes_away(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
+    rd, mrkd = with_twins(results[0], 0.9), with_twins(results[-1], 0.0)
+    beside = {"The able <student>.": np.zeros((4, 6, 3), np.uint8)}
+    page = Page(write_report(tmp_path / "report.html", [rd, results[1], mrkd], data=data, beside=beside))
+    assert "rd keeps 50 % of a defect's score (median), and copies 7 of 7 defects out of sight" in page.text
+    assert "mrkd keeps 100 % of a defect's score (median), and copies 0 of 7 defects out of sight" in page.text
+    assert "Copying costs it 8.3 points of image AUROC." in page.text
+    assert "rd had it restored: 1.80 \N{MULTIPLICATION SIGN} threshold: found" in page.text
+    assert "rd as it is: 0.90 \N{MULTIPLICATION SIGN} threshold: missed" in page.text
+    assert "The able <student>." in page.text
+    assert most_copied(rd, 2) == np.flatnonzero(rd.labels).tolist()[:2]
+    assert "copying takes" not in Page(write_report(tmp_path / "none.html", results, data=data)).text
 
 
 def test_the_better_value_is_bold(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
