@@ -23,7 +23,7 @@ from mrkd_edu.distance import image_score
 from mrkd_edu.metrics import image_auroc
 from mrkd_edu.model import MRKD, VARIANTS
 from mrkd_edu.recipe import budget
-from mrkd_edu.run import Plan, Work, finish, prepare, run
+from mrkd_edu.run import Plan, divide, finish, run
 from mrkd_edu.train import Moment
 
 LOOKS = 5
@@ -50,7 +50,7 @@ class Looks:
 
     def __init__(self, data: AnomalyFolder, plan: Plan):
         self.images, self.labels, self.plan = data.test_images(plan.size), data.test_labels, plan
-        self.work = prepare(data, plan)  # for its held-out images; its model is not used
+        self.work = divide(data, plan)
         self.steps: list[int] = []
         self.seconds: list[float] = []
         self.auroc: list[float] = []
@@ -60,7 +60,7 @@ class Looks:
         if moment.step % max(1, moment.steps // LOOKS) and moment.step != moment.steps:
             return
         model = moment.model.eval()
-        finish(Work(model, self.work.learned, self.work.held_out, self.work.nsa), self.plan)
+        finish(model, self.work, self.plan)
         self.steps.append(moment.step)
         self.seconds.append(moment.seconds)
         self.auroc.append(image_auroc(self.scores(model), self.labels))
@@ -84,7 +84,7 @@ def main() -> None:
     rows = []
     grid = [(AnomalyFolder(folder), variant) for folder in options.data for variant in VARIANTS]
     for data, variant in tqdm(grid, unit="run"):
-        plan = Plan(variant=variant, seed=options.seed, size=budget(quick=64, full=256))
+        plan = Plan(variant=variant, seed=options.seed, size=budget(quick=64, full=0))
         looks = Looks(data, plan)
         run(data, plan, progress=False, callback=looks)
         if not looks.auroc:

@@ -15,8 +15,6 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import PercentFormatter
 
 from mrkd_edu.copying import Cost, Pairs, Passage, auroc_of
-from mrkd_edu.data.images import read_image
-from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.plots import (
     HEAT,
     MINUS,
@@ -30,7 +28,6 @@ from mrkd_edu.plots import (
     overlay,
     shared_scale,
     threshold_bar,
-    verdict_threshold,
 )
 from mrkd_edu.plots_features import pixels
 
@@ -261,45 +258,6 @@ def vanishing(pairs: Pairs, stages: Mapping[int, Passage], chosen: Sequence[int]
             ax.imshow(overlay(pixels(pairs.defective[i]), maps[i], shared_scale(threshold)))
             ax.set_xlabel(f"score {relative[i]:.2f}: " + ("found" if relative[i] > 1 else "missed"))
         column[0].set_title(title)
-    threshold_bar(figure, axes, aspect=14 * len(chosen), pad=0.02)
-    return figure
-
-
-@in_our_style
-def what_is_left(evaluations: Sequence[Evaluation], chosen: Sequence[int]) -> Picture:
-    """Chosen test images with a twin, one a row: each student's map had it restored the normal image, and as it is.
-
-    Every map is divided by its own model's threshold; the threshold has the same colour everywhere.
-
-    Args:
-        evaluations: of one test set, each with `restored` maps.
-        chosen: indices of test images, see `report.most_copied`.
-
-    Raises:
-        ValueError: no image, or one without a twin.
-    """
-    if not len(chosen) or any(i not in e.restored for e in evaluations for i in chosen):
-        raise ValueError("choose test images that have a twin, at least one")
-    figure = Picture(figsize=(2.5 * (1 + 2 * len(evaluations)) + 1.0, 2.9 * len(chosen) + 0.6), layout="constrained")
-    axes = figure.subplots(len(chosen), 1 + 2 * len(evaluations), squeeze=False)
-    axes[0, 0].set_title("image and true\ndefect")
-    for ax in axes.ravel():
-        frameless(ax)
-    for row, i in zip(axes, chosen, strict=True):
-        sample, masks = evaluations[0].samples[i], evaluations[0].masks
-        assert masks is not None  # twins come with masks
-        image = read_image(sample.path, masks.shape[-1])  # (S, S, 3)
-        row[0].imshow(outline(image, masks[i]))
-        row[0].set_xlabel(sample.kind)
-        for k, e in enumerate(evaluations):
-            threshold = verdict_threshold(e)
-            for ax, heat in zip(row[1 + 2 * k : 3 + 2 * k], (e.restored[i], e.maps[i]), strict=True):
-                score = float(heat.max()) / threshold
-                ax.imshow(overlay(image, heat, shared_scale(threshold)))
-                ax.set_xlabel(f"{score:.2f}: " + ("found" if score > 1 else "missed"))
-    for k, e in enumerate(evaluations):
-        axes[0, 1 + 2 * k].set_title(f"{e.variant}, had it\nrestored")
-        axes[0, 2 + 2 * k].set_title(f"{e.variant},\nas it is")
     threshold_bar(figure, axes, aspect=14 * len(chosen), pad=0.02)
     return figure
 

@@ -145,7 +145,6 @@ def write_report(
     *,
     data: AnomalyFolder,
     facts: dict[str, str] | None = None,
-    beside: dict[str, np.ndarray] | None = None,
 ) -> Path:
     """Write one self-contained HTML file about what the models did on the test set of `data`.
 
@@ -158,7 +157,6 @@ def write_report(
         evaluations: one or more, of the same test set. A `train_seconds` among their metrics is shown too.
         data: the data set they were evaluated on.
         facts: name to value, printed as they are: command, versions, machine.
-        beside: text to picture (h, w, 3), shown under what copying takes away: the same of other students.
 
     Returns:
         `path`.
@@ -175,7 +173,7 @@ def write_report(
             _heading(title, evaluations, data),
             _method(evaluations, data),
             _table(evaluations),
-            _copied(evaluations, data, beside or {}),
+            _copied(evaluations, data),
             _pictures(evaluations, data),
             _charts(evaluations),
             _how_to_read(evaluations, data, path.parent),
@@ -263,8 +261,8 @@ def _table(evaluations: list[Evaluation]) -> str:
 <table class="{width}"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></section>"""
 
 
-def _copied(evaluations: list[Evaluation], data: AnomalyFolder, beside: dict[str, np.ndarray]) -> str:
-    """What copying takes away: the first student's map as it is, and had it restored; the others' beside it."""
+def _copied(evaluations: list[Evaluation], data: AnomalyFolder) -> str:
+    """What copying takes away: maps as they are, and had the student restored the normal image."""
     first = evaluations[0]
     if not first.restored:
         return ""
@@ -276,25 +274,25 @@ def _copied(evaluations: list[Evaluation], data: AnomalyFolder, beside: dict[str
         f"{grid}{_what_is_left(evaluations, data, i)}</div></article>"
         for i in most_copied(first, COPIED)
     )
-    others = "".join(
-        f'<p>{escape(text)}</p><img src="{_jpeg(picture)}" width="{picture.shape[1]}" height="{picture.shape[0]}" '
-        f'alt="{escape(text, quote=True)}">'
-        for text, picture in beside.items()
-    )
     name = _variant(first)
     return f"""<section><h2>What copying takes away</h2>
 <p>Every defective image here has a twin, the same image without its defect. So one can give a student the teacher's
 description of the twin, and hold its answer against the description of the defect: that is the map had it
-<em>restored</em> the normal image. What the real map lacks beside it has been copied. Shown are the defects that
-copying costs {name} most; they are an illustration, not the usual case.</p>
+<em>restored</em> the normal image. What the real map lacks beside it has been copied. Shown are defects that copying
+hides from {name}, if there are any, and those whose score it lowers most: an illustration, not the usual case.</p>
 <ul>{_copying_counts(evaluations)}</ul>
-{rows}{others}</section>"""
+{rows}</section>"""
 
 
 def most_copied(evaluation: Evaluation, number: int) -> list[int]:
-    """Indices of the test images whose score copying lowers most, see `Evaluation.restored`."""
-    lost = {i: float(restored.max()) - float(evaluation.scores[i]) for i, restored in evaluation.restored.items()}
-    return sorted(lost, key=lambda i: -lost[i])[:number]
+    """Indices of the test images whose score copying lowers most, see `Evaluation.restored`.
+
+    Those that copying hides, found had the student restored and missed as it is, come first.
+    """
+    threshold = plots.verdict_threshold(evaluation)
+    restored = {i: float(heat.max()) for i, heat in evaluation.restored.items()}
+    hidden = {i: score > threshold >= evaluation.scores[i] for i, score in restored.items()}
+    return sorted(restored, key=lambda i: (not hidden[i], evaluation.scores[i] - restored[i]))[:number]
 
 
 def _copying_counts(evaluations: list[Evaluation]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import importlib.util
 import json
 import os
 import re
@@ -250,3 +251,14 @@ def test_files_name_no_place_outside(pattern: str) -> None:
         for match in re.finditer(pattern, text)
     ]
     assert not found, f"a place outside the project is named: {found}"
+
+
+@pytest.mark.parametrize("script", sorted((*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "data_scripts").glob("*.py"))))
+def test_a_script_finds_what_it_imports(script: Path) -> None:
+    """No type checker and no other test looks into these folders, and what they import may be renamed."""
+    spec = importlib.util.spec_from_file_location(f"script_{script.stem}", script)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    assert callable(module.main)
