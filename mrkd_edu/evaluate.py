@@ -165,8 +165,9 @@ class Copying:
     Attributes:
         leakage: of every scale.
         cost: image AUROC that copying costs: of good images against the pairs' defective ones, had the student
-            restored the normal images, less the same as it is. So the *ceiling*, what a perfect student of this kind
-            would reach, is the AUROC plus the cost. None without good images, or without a student to restore.
+            restored the normal images, less the same as it is. With twins, the *ceiling*, what this student would
+            reach if it copied nothing, is the test set's AUROC plus the cost; the cost of synthetic defects is one of
+            other defects and must not be added. None without good images, or without a student to restore.
         explained: share of the variance of the normal images' features that the student explains, mean over scales.
         restored: pair -> anomaly map (S, S) of its defective image had the student restored the normal one. Pairs
             without a defect are left out, and all without a student to restore.

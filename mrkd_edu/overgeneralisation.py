@@ -84,7 +84,7 @@ class Act:
         loss: mean of the last 20 steps.
         image_auroc, pixel_auroc: on the test set.
         leakage: of every scale.
-        ceiling: image AUROC had the student restored the normal images, see `evaluate.Copying`.
+        ceiling: image AUROC had the student restored the normal images; None without twins.
         recipe: name of the recipe that the student's form is from.
     """
 
@@ -146,7 +146,9 @@ def watched(
     for step, model in stages(data, plan, at, device=device, progress=progress).items():
         result, past = evaluate(model, data, progress=False), model.settings.history
         auroc, cost = result.metrics["image_auroc"], result.metrics["copying_cost"]
-        ceiling = None if auroc is None or cost is None else auroc + cost
+        ceiling = None
+        if auroc is not None and cost is not None and result.leakage_from == "twins":  # else the cost of other defects
+            ceiling = auroc + cost
         loss, pixels = float(np.mean(past["loss"][-20:])), result.metrics["pixel_auroc"]
         acts.append(Act(plan.variant, plan.seed, step, past["seconds"], loss, auroc, pixels, result.leakage, ceiling))
     return acts

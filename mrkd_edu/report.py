@@ -251,7 +251,7 @@ def _table(evaluations: list[Evaluation]) -> str:
             text = "&ndash;" if value is None else metric.text(value)
             cells.append(f"<td><b>{text}</b></td>" if text in best else f"<td>{text}</td>")
         meaning = metric.meaning
-        if metric.key == "leakage" and _synthetic(evaluations):
+        if metric.key in ("leakage", "copying_cost") and _synthetic(evaluations):
             meaning += " Here on synthetic defects, which favours ilm and mrkd."
         rows.append(f'<tr><th scope="row">{metric.name}<small>{meaning}</small></th>{"".join(cells)}</tr>')
     head = "".join(f'<th scope="col">{_variant(e)}</th>' for e in evaluations)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mrkd_edu import benchmark as module
 from mrkd_edu.benchmark import KEY, MEASURES, benchmark, mean_and_spread, read_results, summary
 from mrkd_edu.data.factory import make_toy
 from mrkd_edu.recipe import RECIPES
@@ -46,6 +47,16 @@ def test_finished_rows_are_kept_and_only_missing_ones_are_computed(toy: Path, tm
     rows = benchmark([toy], tmp_path / "out", plan=PLAN, variants=("rd", "flm"), seeds=(0,), progress=False)
     assert [(r["variant"], r["image_auroc"] == "0.123") for r in rows] == [("rd", True), ("flm", False)]
     assert len(read_results(table)) == 2
+
+
+def test_nothing_is_foretold_for_students_that_are_trained_already(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(module, "say_how_long", lambda trainings, device: asked.append(len(trainings)))
+    benchmark([toy], tmp_path / "out", plan=PLAN, variants=("rd",), seeds=(0,))
+    benchmark([toy], tmp_path / "other", plan=PLAN, variants=("nn", "rd"), seeds=(0, 1), distances=["mahalanobis"])
+    assert asked == [1, 1]  # seed 0 waits for the other distance only
 
 
 def test_rows_of_another_recipe_or_other_images_are_computed_anew(toy: Path, tmp_path: Path) -> None:

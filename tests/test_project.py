@@ -31,7 +31,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
 JUPYTER = {"IPython", "ipykernel", "ipywidgets", "anywidget", "jupyterlab", "notebook"}
 PICTURES = {"matplotlib", "seaborn"}
-PICTURES_OF = ("copying", "data", "features", "leakage", "masking", "measuring", "study", "toy")
+PICTURES_OF = ("copying", "data", "features", "leakage", "masking", "measuring", "residuals", "study", "toy")
 
 
 def requirements(*lists: list[str]) -> dict[str, Requirement]:
