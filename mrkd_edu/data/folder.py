@@ -158,10 +158,9 @@ class AnomalyFolder:
         """
         if not self.has_masks:
             raise DataError(self._why_no_masks())
+        defective = [i for i, sample in enumerate(self.test) if sample.label]
         masks = np.zeros((len(self.test), size, size), dtype=bool)
-        for mask, sample in zip(masks, self.test, strict=True):
-            if sample.label:
-                mask[:] = _read_defect_mask(sample, size)
+        masks[defective] = _read_defect_masks([self.test[i] for i in defective], size)
         return masks
 
     def twin_pairs(self, size: int) -> tuple[ImageStack, ImageStack, np.ndarray]:
@@ -185,7 +184,7 @@ class AnomalyFolder:
         pairs = [(sample, sample.twin) for sample in self.test if sample.twin is not None]
         normal = ImageStack([twin for _, twin in pairs], size)
         defective = ImageStack([sample.path for sample, _ in pairs], size)
-        masks = np.stack([_read_defect_mask(sample, size) for sample, _ in pairs])  # (N, size, size)
+        masks = _read_defect_masks([sample for sample, _ in pairs], size)  # (N, size, size)
         return normal, defective, masks
 
     # -------------------------------------------------------------------------------------------- what it is
@@ -385,6 +384,18 @@ def _masks_of_no_kind(mask_folder: Path, flat: list[Path], example: Sample) -> s
         f"Put each mask into the folder of its kind of defect, {mask_folder.name}/<kind>/<image name>_mask.png; "
         f"the one of {example.path} is {mask_folder.name}/{example.kind}/{example.path.stem}_mask.png"
     )
+
+
+def _read_defect_masks(samples: list[Sample], size: int) -> np.ndarray:
+    """The masks of defective images, (N, size, size) bool."""
+    masks = np.stack([_read_defect_mask(sample, size) for sample in samples])
+    mostly = [s.mask for s, mask in zip(samples, masks, strict=True) if mask.mean() > 0.5]
+    if len(mostly) > len(samples) / 2:
+        raise DataError(
+            f"{len(mostly)} of {len(samples)} masks mark more than half of their image as defect, first {mostly[0]}; "
+            "are they the other way round? A mask is black where the image is normal, white on the defect: invert them"
+        )
+    return masks
 
 
 def _read_defect_mask(sample: Sample, size: int) -> np.ndarray:

@@ -20,6 +20,8 @@ import torch
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from scipy import ndimage
 
+from mrkd_edu.data.masks import defect_pixels
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")  # PIL's names; their pixels are only nearly what was saved
 DECODERS = min(8, os.cpu_count() or 1)  # threads; PIL lets go of the interpreter while it decodes
@@ -247,10 +249,11 @@ def _explained(name: str) -> Iterator[None]:
 def read_mask(
     path: str | os.PathLike[str], size: int | None = None, expect: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """Read a ground-truth mask: every pixel that is not black is defect.
+    """Read a ground-truth mask. What of it is the defect its content decides, see `masks.py`.
 
-    A mask with several channels counts where any channel is nonzero; an alpha channel is ignored. JPEG and
-    WebP blur the border of a mask, so there a pixel must be brighter than half of the brightest.
+    Few levels or colours are names, and all but the background are defect: 0 and 1, 0 and 255, a number for each
+    kind, red on white. Many levels are noise or a soft edge: the upper half is defect. Paint of one colour on a
+    transparent layer counts where it is opaque; else an alpha channel is ignored, as is NaN.
 
     When the mask is resized, a pixel is defect if at least half of its area was. A region too small or too
     thin to cover half a pixel anywhere keeps every pixel it touches: a small defect never vanishes.
@@ -264,7 +267,7 @@ def read_mask(
         The mask, `bool` of shape `(H, W)`, True on the defect. It may be all False.
 
     Raises:
-        DataError: The file cannot be read, or its size is not `expect`.
+        DataError: The file cannot be read, its size is not `expect`, or every pixel of it is defect.
 
     Example:
         >>> import tempfile
@@ -283,8 +286,13 @@ def read_mask(
         if image.mode in ("1", "L", "F") or image.mode.startswith("I"):
             values = np.asarray(image)  # (H, W)
         else:
-            values = np.asarray(image.convert("RGBA"))[:, :, :3].max(axis=2)  # (H, W), alpha dropped
-    mask = values > values.max() / 2 if lossy else values != 0
+            values = np.asarray(image.convert("RGBA"))  # (H, W, 4)
+    mask = defect_pixels(values, lossy)
+    if mask.all():
+        raise DataError(
+            f"the mask {path} marks every pixel as defect; a mask is black where the image is normal and white on the "
+            "defect: draw it anew, or invert it if it is the other way round"
+        )
     if expect is not None and mask.shape != tuple(expect):
         raise DataError(
             f"the mask {path} is {mask.shape[0]} x {mask.shape[1]} pixels (height x width), "
