@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 from tqdm.auto import tqdm
 
@@ -75,6 +76,8 @@ def benchmark(
     keys_file = table.with_suffix(".keys.json")
     keys: dict[str, str] = json.loads(keys_file.read_text(encoding="utf-8")) if rows and keys_file.exists() else {}
     sets = [AnomalyFolder(folder) for folder in folders]
+    if not sets:
+        raise ValueError("No category to work on: give at least one folder of images.")
     if len({data.name for data in sets}) < len(sets):
         raise ValueError(f"Two categories have the same name: {[data.name for data in sets]}. Rename one folder.")
     for data in sets:
@@ -177,7 +180,7 @@ def summary(rows: Iterable[Row]) -> Table:
         if shown not in (None, category):
             table.add_section()
         cells = [mean_and_spread(members, m).replace(" ±", "\n±") for m in SHOWN]
-        table.add_row("" if category == shown else category, variant, *cells)
+        table.add_row("" if category == shown else escape(category), variant, *cells)
         shown = category
     return table
 

@@ -96,7 +96,8 @@ def demo(
 
         report, evaluations = run_demo(data, out, quick=quick, device=device)
         first = evaluations[0]
-        table = Table("variant", title=f"{first.category}: {len(first.samples)} test images", title_justify="left")
+        title = escape(f"{first.category}: {len(first.samples)} test images")
+        table = Table("variant", title=title, title_justify="left")
         for name in MEASURES:
             table.add_column(name.replace("_", " "), justify="right")
         for e in evaluations:
@@ -197,7 +198,7 @@ def evaluate(
             leaks = {"leakage_per_scale": result.leakage, "leakage_from": result.leakage_from}
             print(json.dumps({**facts, **result.metrics, **leaks}, indent=2))
             return
-        table = Table("measure", title=f"{result.category}, {result.variant}", title_justify="left")
+        table = Table("measure", title=escape(f"{result.category}, {result.variant}"), title_justify="left")
         table.add_column("value", justify="right")
         for name, value in result.metrics.items():
             table.add_row(name.replace("_", " "), number(value, 4))
@@ -267,13 +268,24 @@ def benchmark(
     with errors():
         from mrkd_edu.benchmark import benchmark as run_benchmark
         from mrkd_edu.benchmark import summary
-        from mrkd_edu.data.folder import find_categories
+        from mrkd_edu.data.folder import find_categories, visible_folders
 
         chosen = [check_variant(v.strip(), baseline=True) for v in variants.split(",")]
-        numbers = [whole_number("--seeds", s) for s in seeds.split(",")]
+        numbers = seed_numbers(seeds)
         plan = make_plan(chosen[0], backbone, size, steps, numbers[0], recipe, precision, baseline=True)
         judges = [check_distance(d.strip()) for d in distances.split(",")] if distances else None
-        folders = [category for folder in data for category in find_categories(folder)]
+        folders, passed_over = [], []
+        for folder in data:
+            found = find_categories(folder)
+            if not found:
+                raise ValueError(
+                    f"{folder} holds no category: a category has a folder good/ (or train/ and test/) with images."
+                )
+            folders += found
+            passed_over += [] if found == [folder] else [f for f in visible_folders(folder) if f not in found]
+        if passed_over:
+            names = ", ".join(map(str, passed_over))
+            problems.print(f"Passed over, for they are no categories: {names}", markup=False, soft_wrap=True)
         rows = run_benchmark(
             folders, out, plan=plan, variants=chosen, seeds=numbers, distances=judges, device=device
         )
@@ -316,7 +328,7 @@ def leakage(
                 raise ValueError(f"{run} was trained on {s.history['category']}, not on {folder.name}.")
         strides = first.strides
         by_kind = {name: leakage_by_kind(model, folder) for name, model in models.items()}
-        table = Table("model", "kind", title=f"{folder.name}: leakage", title_justify="left")
+        table = Table("model", "kind", title=escape(f"{folder.name}: leakage"), title_justify="left")
         for column in (*(f"stride {s}" for s in strides), "mean"):
             table.add_column(column, justify="right")
         for name, found in by_kind.items():
@@ -362,7 +374,7 @@ def theatre(
 
         chosen = [check_variant(v.strip()) for v in variants.split(",")]
         looks = sorted({whole_number("--at", s) for s in at.split(",")})
-        numbers = [whole_number("--seeds", s) for s in seeds.split(",")]
+        numbers = seed_numbers(seeds)
         plans = {  # all at once, so that a wrong option is found before the first training
             (form, seed, variant): make_plan(variant, backbone, size, None, seed, form, precision)
             for form in (name.strip() for name in recipe.split(","))
@@ -374,7 +386,8 @@ def theatre(
             acts += play(AnomalyFolder(data), plan, looks, variants=[variant], recipe=form, device=device)
             write_acts(out / "theatre.csv", acts)
         theatre_curves(acts).savefig(out / "theatre.png", dpi=100)
-        table = Table("recipe", "variant", "seed", "steps", title=AnomalyFolder(data).name, title_justify="left")
+        title = escape(AnomalyFolder(data).name)
+        table = Table("recipe", "variant", "seed", "steps", title=title, title_justify="left")
         for name in ("loss", "image AUROC", "ceiling", "pixel AUROC", "leakage"):
             table.add_column(name, justify="right")
         for a in acts:
@@ -472,6 +485,14 @@ def refuse_foreign_run(out: Path, resume: bool) -> None:
         raise FileExistsError(
             f"{out} holds an interrupted training. Continue it with --resume, or delete {out / 'checkpoint.pt'}."
         )
+
+
+def seed_numbers(text: str) -> list[int]:
+    """`--seeds`; twice the same would be a spread of nothing."""
+    numbers = [whole_number("--seeds", s) for s in text.split(",")]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"--seeds {text} names a seed twice; give different ones.")
+    return numbers
 
 
 def say(text: str) -> None:

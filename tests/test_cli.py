@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,25 @@ def test_wrong_input_ends_in_one_message_that_says_what_to_do(toy: Path, trained
     (tmp_path / "empty.jpg").write_bytes(b"")
     assert "empty.jpg" in failure("predict", trained, tmp_path / "empty.jpg", "--out", tmp_path / "p")
     assert not (tmp_path / "r").exists()
+
+
+def test_a_benchmark_of_nothing_is_an_error(toy: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    assert "holds no category" in failure("benchmark", tmp_path / "notes", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    said = failure("benchmark", toy, "--seeds", "0,0", "--out", tmp_path / "out")
+    assert "names a seed twice" in said
+
+
+def test_folders_that_are_no_category_are_named(toy: Path, tmp_path: Path) -> None:
+    shutil.copytree(toy, tmp_path / "sets" / "metal")
+    (tmp_path / "sets" / "raw").mkdir()
+    options = ("--variants", "nn", "--seeds", "0", "--size", "64", "--out", tmp_path / "out")
+    result = call("benchmark", tmp_path / "sets", *options)
+    assert result.exit_code == 0, result.output
+    assert f"Passed over, for they are no categories: {tmp_path / 'sets' / 'raw'}" in result.output
+
+
+def test_brackets_in_a_name_are_no_markup(toy: Path, trained: Path, tmp_path: Path) -> None:
+    named = shutil.copytree(toy, tmp_path / "part [red]")
+    assert "part [red]" in call("evaluate", trained, named).output

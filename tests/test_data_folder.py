@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -577,3 +578,49 @@ def test_real_categories(real_data: Path, category: str, train: int, test: dict[
     defective = data.test_masks(64).any(axis=(1, 2))
     assert np.array_equal(defective, data.test_labels == 1)
     assert data.test_images(64)[-3:].shape == (3, 3, 64, 64)
+
+
+# ------------------------------------------------------------------------------------------ one name for two
+
+
+def _plain(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16)).save(path)
+    return root
+
+
+def test_two_files_of_one_stem_are_refused_where_masks_depend_on_it(tmp_path: Path) -> None:
+    data = _plain(tmp_path / "part", "good/0.png", "dent/a.png", "dent/a.bmp")
+    assert len(AnomalyFolder(data).test) == 2  # without masks nothing depends on the names
+    mask = Image.new("L", (16, 16))
+    mask.paste(255, (0, 0, 4, 4))
+    (data / "masks" / "dent").mkdir(parents=True)
+    mask.save(data / "masks" / "dent" / "a.png")
+    with pytest.raises(DataError, match=r"a\.bmp and a\.png have the same name without suffix.*rename"):
+        AnomalyFolder(data)
+    (data / "dent" / "a.bmp").unlink()
+    mask.save(data / "masks" / "dent" / "a.tif")
+    with pytest.raises(DataError, match=r"masks.dent.a\.png and a\.tif have the same name"):
+        AnomalyFolder(data)
+
+
+UMLAUT = "gr\u00fcn"
+
+
+def test_umlauts_in_one_piece_and_in_two_are_one_name(tmp_path: Path) -> None:
+    data = _plain(tmp_path / "part", "good/0.png", f"dent/{unicodedata.normalize('NFC', UMLAUT)}.png")
+    mask = Image.new("L", (16, 16))
+    mask.paste(255, (0, 0, 4, 4))
+    (data / "masks" / "dent").mkdir(parents=True)
+    mask.save(data / "masks" / "dent" / f"{unicodedata.normalize('NFD', UMLAUT)}_mask.png")
+    assert AnomalyFolder(data).has_masks
+
+
+def test_a_linked_folder_keeps_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _plain(tmp_path / "data", "good/0.png")
+    (tmp_path / "screw").symlink_to(data)
+    assert AnomalyFolder(tmp_path / "screw").name == "screw"
+    monkeypatch.chdir(tmp_path / "screw")
+    assert AnomalyFolder(".").name in ("screw", "data")  # the system may have forgotten the link

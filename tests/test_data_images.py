@@ -54,7 +54,7 @@ def differs(a: np.ndarray, b: np.ndarray) -> int:
 @pytest.mark.parametrize("upper", [False, True])
 def test_every_suffix(tmp_path: Path, suffix: str, upper: bool) -> None:
     path = tmp_path / f"a{suffix.upper() if upper else suffix}"
-    options = {"quality": 98} if suffix in (".jpg", ".jpeg", ".webp") else {}
+    options = {"quality": 98} if suffix in (".jpg", ".jpeg", ".jfif", ".webp") else {}
     Image.fromarray(picture()).save(path, **options)
     assert list_images(tmp_path) == [path]
     assert image_size(path) == (30, 40)
@@ -140,12 +140,23 @@ def test_16_bit_big_endian_tiff(tmp_path: Path) -> None:
     assert read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 100]
 
 
-def test_32_bit_tiff(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0, 25700]], dtype=np.int32)).save(tmp_path / "a.tif")
-    assert read_image(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 100]
-    Image.fromarray(np.array([[0, 100000]], dtype=np.int32)).save(tmp_path / "a.tif")
-    with pytest.raises(DataError, match=r"a\.tif has pixels from 0 to 100000; save it with 8 or 16 bits"):
-        read_image(tmp_path / "a.tif")
+def test_32_bit_integers_are_refused_for_they_have_no_scale(tmp_path: Path) -> None:
+    """0 to 255 in 32 bits came out black, without a word."""
+    levels = np.array([[0, 255]], dtype=np.int32)
+    Image.fromarray(levels).save(tmp_path / "a.tif")
+    for source in (tmp_path / "a.tif", Image.fromarray(levels), levels, torch.from_numpy(levels)):
+        with pytest.raises(DataError, match=r"has 32-bit integers.* save it with 8 or 16 bits"):
+            read_image(source)
+
+
+def test_a_fourth_byte_of_zeros_is_no_alpha(tmp_path: Path) -> None:
+    """A picture that is transparent all over was white, and so were all others of its set."""
+    rgba = np.dstack([picture(), np.zeros((30, 40), np.uint8)])
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture())
+    assert np.array_equal(read_image(rgba), picture())
+    rgba[0, 0, 3] = 255
+    assert read_image(rgba)[0, 1].tolist() == [255, 255, 255]  # one opaque pixel: then it means something
 
 
 def test_float_tiff(tmp_path: Path) -> None:

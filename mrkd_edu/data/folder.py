@@ -17,6 +17,8 @@ This file finds and checks files; `images.py` reads them.
 from __future__ import annotations
 
 import hashlib
+import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -102,7 +104,7 @@ class AnomalyFolder:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).expanduser()
-        self.name = self.root.resolve().name
+        self.name = Path(os.path.abspath(self.root)).name  # not resolved: a link has a name of its own
         if not self.root.is_dir():
             raise DataError(f"{self.root} is not a folder; give the folder of one category of images")
         self.train: list[Sample]
@@ -125,7 +127,7 @@ class AnomalyFolder:
         self.has_twins = self.has_masks and any(sample.twin for sample in defective)
         if unmasked and mask_folder is not None and (flat := list_images(mask_folder)):
             raise DataError(_masks_of_no_kind(mask_folder, flat, unmasked[0]))
-        if unmasked and mask_folder is not None and _subfolders(mask_folder):
+        if unmasked and mask_folder is not None and visible_folders(mask_folder):
             raise DataError(_missing_masks(self.root, mask_folder, unmasked, len(defective)))
         self._check_headers()
 
@@ -279,7 +281,7 @@ def find_categories(root: str | Path) -> list[Path]:
         raise DataError(f"{root} is not a folder; give a category or the folder that holds the categories")
     if _is_category(root):
         return [root]
-    inside = [folder for folder in _subfolders(root) if _is_category(folder)]
+    inside = [folder for folder in visible_folders(root) if _is_category(folder)]
     return inside or ([root] if list_images(root) else [])
 
 
@@ -300,7 +302,7 @@ def _read_mvtec(root: Path) -> tuple[list[Sample], list[Sample]]:
     if test_folder is None:
         return train, []
     good = _find(test_folder, GOOD_NAMES)
-    defects = [folder for folder in _subfolders(test_folder) if folder != good]
+    defects = [folder for folder in visible_folders(test_folder) if folder != good]
     if good is None and not defects and list_images(test_folder):
         raise DataError(f"the images in {test_folder} have no kind; sort them into good/ and <defect>/")
     normal = _samples(good) if good else []
@@ -309,7 +311,7 @@ def _read_mvtec(root: Path) -> tuple[list[Sample], list[Sample]]:
 
 def _read_plain(root: Path, good: Path) -> tuple[list[Sample], list[Sample]]:
     normal = _samples(good)
-    others = [folder for folder in _subfolders(root) if folder != good]
+    others = [folder for folder in visible_folders(root) if folder != good]
     defects = [folder for folder in others if folder.name.casefold() not in MASK_NAMES + TWIN_NAMES]
     if not defects:
         return normal, []
@@ -323,7 +325,7 @@ def _read_images_only(root: Path) -> list[Sample]:
     if found and found != [root]:
         names = ", ".join(folder.name for folder in found)
         raise DataError(f"{root} holds several categories; name one of them, such as {found[0]}: {names}")
-    folders = [folder.name for folder in _subfolders(root) if not found or list_images(folder)]
+    folders = [folder.name for folder in visible_folders(root) if not found or list_images(folder)]
     if folders:
         raise DataError(
             f"{root} has no folder of normal images, only {_listed(folders)}; put the normal images into "
@@ -352,12 +354,17 @@ def _with_masks_and_twins(
     samples: list[Sample], mask_folder: Path | None, twin_folder: Path | None
 ) -> list[Sample]:
     kinds = {sample.kind for sample in samples if sample.label}
+    if mask_folder is not None or twin_folder is not None:
+        seen: dict[tuple[str, str], Path] = {}
+        for sample in (s for s in samples if s.label):
+            if (other := seen.setdefault((sample.kind, _stem(sample.path)), sample.path)) is not sample.path:
+                raise DataError(_same_name(other, sample.path))
     masks = {kind: _by_stem(mask_folder, kind) for kind in kinds}
     twins = {kind: _by_stem(twin_folder, kind) for kind in kinds}
     found = []
     for sample in samples:
         if sample.label:
-            stem = sample.path.stem.casefold()
+            stem = _stem(sample.path)
             mask = masks[sample.kind].get(f"{stem}_mask") or masks[sample.kind].get(stem)
             sample = replace(sample, mask=mask, twin=twins[sample.kind].get(stem))
         found.append(sample)
@@ -367,7 +374,23 @@ def _with_masks_and_twins(
 def _by_stem(folder: Path | None, kind: str) -> dict[str, Path]:
     """The images in `folder/kind` by their lower-case names without suffix."""
     kind_folder = _find(folder, (kind,)) if folder else None
-    return {path.stem.casefold(): path for path in list_images(kind_folder)} if kind_folder else {}
+    found: dict[str, Path] = {}
+    for path in list_images(kind_folder) if kind_folder else []:
+        if (other := found.setdefault(_stem(path), path)) is not path:
+            raise DataError(_same_name(other, path))
+    return found
+
+
+def _stem(path: Path) -> str:
+    """A name without suffix, in lower case. Umlauts in one piece or in two (as a Mac writes them) are the same."""
+    return unicodedata.normalize("NFC", path.stem).casefold()
+
+
+def _same_name(one: Path, other: Path) -> str:
+    return (
+        f"{one} and {other.name} have the same name without suffix, so that one cannot tell which belongs to what; "
+        "rename one of them, or delete it"
+    )
 
 
 def _missing_masks(root: Path, mask_folder: Path, unmasked: list[Sample], defective: int) -> str:
@@ -412,7 +435,7 @@ def _read_defect_mask(sample: Sample, size: int) -> np.ndarray:
 # --------------------------------------------------------------------------------------------------- folders
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def visible_folders(folder: Path) -> list[Path]:
     """Folders directly in a folder, in natural order, without hidden ones and a zip file's `__MACOSX`."""
     try:
         found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
@@ -424,7 +447,7 @@ def _subfolders(folder: Path) -> list[Path]:
 def _find(parent: Path, names: tuple[str, ...]) -> Path | None:
     """The one subfolder with one of these names, in upper or lower case."""
     wanted = [name.casefold() for name in names]
-    found = [folder for folder in _subfolders(parent) if folder.name.casefold() in wanted]
+    found = [folder for folder in visible_folders(parent) if folder.name.casefold() in wanted]
     if len(found) > 1:
         raise DataError(f"{found[0]} and {found[1].name} mean the same; put their files into one folder")
     return found[0] if found else None

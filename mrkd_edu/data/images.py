@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from mrkd_edu.data.masks import defect_pixels
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")  # PIL's names; their pixels are only nearly what was saved
 DECODERS = min(8, os.cpu_count() or 1)  # threads; PIL lets go of the interpreter while it decodes
 
@@ -142,10 +142,14 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     """Any mode of PIL -> mode RGB."""
     if 0 in image.size:
         raise DataError(f"{name} has no pixels (its size is {image.height} x {image.width})")
-    if image.mode == "F" or image.mode.startswith("I"):  # float; I is 32-bit, I;16 is 16-bit grey
+    if image.mode == "I" and image.format != "PNG":  # 32 bits; older Pillows open a 16-bit PNG as that, too
+        raise DataError(_no_scale(name))
+    if image.mode == "F" or image.mode.startswith("I"):  # float; I;16 is 16-bit grey
         image = Image.fromarray(_to_uint8(np.asarray(image), name))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         rgba = image.convert("RGBA")
+        if not any(rgba.getchannel("A").getextrema()):  # transparent all over: a fourth byte that is no alpha
+            return rgba.convert("RGB")
         white = Image.new("RGBA", rgba.size, "white")
         image = Image.alpha_composite(white, rgba)
     return image.convert("RGB")
@@ -167,12 +171,19 @@ def _to_uint8(values: np.ndarray, name: str) -> np.ndarray:
                 "divide by the largest value that the camera can give (255 for 8-bit pictures)"
             )
         return levels.astype(np.uint8)
-    if values.dtype in (np.dtype("<u2"), np.dtype(">u2"), np.dtype(np.int32)):  # PIL's I;16, I;16B and I
+    if values.dtype in (np.dtype("<u2"), np.dtype(">u2"), np.dtype(np.int32)):  # PIL's I;16, I;16B, I of a PNG
         low, high = int(values.min()), int(values.max())
         if low < 0 or high > 65535:
             raise DataError(f"{name} has pixels from {low} to {high}; save it with 8 or 16 bits per pixel")
         return ((values.astype(np.int64) + 128) // 257).astype(np.uint8)  # 65535 / 257 = 255, rounded
     raise DataError(f"{name} has the type {values.dtype}; use uint8, uint16, bool, or floats in [0, 1]")
+
+
+def _no_scale(name: str) -> str:
+    return (
+        f"{name} has 32-bit integers, which do not tell how bright white is (255, 4095, 65535?); save it with 8 or "
+        "16 bits per pixel, or give an array of uint8, of uint16, or of floats in [0, 1]"
+    )
 
 
 def _from_array(values: np.ndarray, name: str) -> Image.Image:
@@ -186,6 +197,8 @@ def _from_array(values: np.ndarray, name: str) -> Image.Image:
         )
     if 0 in values.shape:
         raise DataError(f"{name} has no pixels (its shape is {values.shape})")
+    if values.dtype == np.int32:
+        raise DataError(_no_scale(name))
     return Image.fromarray(np.ascontiguousarray(_to_uint8(values, name)))
 
 
