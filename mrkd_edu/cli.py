@@ -20,6 +20,7 @@ from rich.text import Text
 from mrkd_edu import __version__
 
 if TYPE_CHECKING:
+    from mrkd_edu.data.folder import AnomalyFolder
     from mrkd_edu.run import Plan
 
 # The library is imported inside the commands: `mrkd-edu --help` must not wait for torch.
@@ -94,6 +95,8 @@ def demo(
         from mrkd_edu.demo import demo as run_demo
         from mrkd_edu.evaluate import COSTS
 
+        if data is not None:
+            opened(data)
         report, evaluations = run_demo(data, out, quick=quick, device=device)
         first = evaluations[0]
         title = escape(f"{first.category}: {len(first.samples)} test images")
@@ -160,13 +163,12 @@ def train(
     Example:  mrkd-edu train photos/bottle --variant mrkd --out runs/bottle
     """
     with errors():
-        from mrkd_edu.data.folder import AnomalyFolder
         from mrkd_edu.run import run
         from mrkd_edu.scales import describe
 
         refuse_foreign_run(out, resume)
         plan = make_plan(variant, backbone, size, steps, seed, recipe, precision, distance)
-        model = run(AnomalyFolder(data), plan, out=out, resume=resume, cache=cache, device=device)
+        model = run(opened(data, tested=False), plan, out=out, resume=resume, cache=cache, device=device)
         facts = model.settings.history
         console.print(
             f"{facts['steps']} steps on {facts['images']} images in {facts['seconds']:.0f} s, "
@@ -188,11 +190,10 @@ def evaluate(
     Example:  mrkd-edu evaluate runs/bottle photos/bottle --json
     """
     with errors():
-        from mrkd_edu.data.folder import AnomalyFolder
         from mrkd_edu.evaluate import evaluate as measure
         from mrkd_edu.model import MRKD
 
-        result = measure(MRKD.load(run, device), AnomalyFolder(data), progress=not as_json)
+        result = measure(MRKD.load(run, device), opened(data), progress=not as_json)
         if as_json:
             facts = {"category": result.category, "variant": result.variant, "threshold": result.threshold}
             leaks = {"leakage_per_scale": result.leakage, "leakage_from": result.leakage_from}
@@ -286,6 +287,8 @@ def benchmark(
         if passed_over:
             names = ", ".join(map(str, passed_over))
             problems.print(f"Passed over, for they are no categories: {names}", markup=False, soft_wrap=True)
+        for folder in folders:
+            opened(folder)
         rows = run_benchmark(
             folders, out, plan=plan, variants=chosen, seeds=numbers, distances=judges, device=device
         )
@@ -309,12 +312,11 @@ def leakage(
     """
     with errors():
         from mrkd_edu.data.factory import CATEGORIES
-        from mrkd_edu.data.folder import AnomalyFolder
         from mrkd_edu.model import MRKD
         from mrkd_edu.overgeneralisation import STRENGTHS, leakage_by_kind, leakage_by_strength
         from mrkd_edu.plots_leakage import leakage_kinds, leakage_strengths
 
-        folder = AnomalyFolder(data)
+        folder = opened(data)
         loaded = [MRKD.load(run, device) for run in runs]
         variants = [model.settings.variant for model in loaded]
         names = variants if len(set(variants)) == len(runs) else [str(run) for run in runs]
@@ -367,7 +369,6 @@ def theatre(
     Example:  mrkd-edu theatre photos/tile --at 75,150,300,600,1200 --seeds 0,1,2 --out theatre
     """
     with errors():
-        from mrkd_edu.data.folder import AnomalyFolder
         from mrkd_edu.overgeneralisation import theatre as play
         from mrkd_edu.overgeneralisation import write_acts
         from mrkd_edu.plots_leakage import theatre_curves
@@ -381,12 +382,12 @@ def theatre(
             for seed in numbers
             for variant in chosen
         }
-        acts = []
+        acts, category = [], opened(data)
         for (form, _, variant), plan in plans.items():  # a file after each: an interruption loses one training at most
-            acts += play(AnomalyFolder(data), plan, looks, variants=[variant], recipe=form, device=device)
+            acts += play(category, plan, looks, variants=[variant], recipe=form, device=device)
             write_acts(out / "theatre.csv", acts)
         theatre_curves(acts).savefig(out / "theatre.png", dpi=100)
-        title = escape(AnomalyFolder(data).name)
+        title = escape(category.name)
         table = Table("recipe", "variant", "seed", "steps", title=title, title_justify="left")
         for name in ("loss", "image AUROC", "ceiling", "pixel AUROC", "leakage"):
             table.add_column(name, justify="right")
@@ -485,6 +486,22 @@ def refuse_foreign_run(out: Path, resume: bool) -> None:
         raise FileExistsError(
             f"{out} holds an interrupted training. Continue it with --resume, or delete {out / 'checkpoint.pt'}."
         )
+
+
+def opened(folder: Path, tested: bool = True) -> AnomalyFolder:
+    """A category, with a line on stderr that says what was taken for what; results on stdout stay clean."""
+    from mrkd_edu.data.folder import AnomalyFolder as Folder
+
+    data = Folder(folder)
+    problems.print(data.taken(), markup=False, soft_wrap=True)
+    if tested and (again := data.repeated()):
+        names = ", ".join(path.name for path in again[:5]) + (" ..." if len(again) > 5 else "")
+        problems.print(
+            f"{len(again)} test images are training images as well ({names}): what is measured here is worth nothing.",
+            markup=False,
+            soft_wrap=True,
+        )
+    return data
 
 
 def seed_numbers(text: str) -> list[int]:

@@ -624,3 +624,75 @@ def test_a_linked_folder_keeps_its_own_name(tmp_path: Path, monkeypatch: pytest.
     assert AnomalyFolder(tmp_path / "screw").name == "screw"
     monkeypatch.chdir(tmp_path / "screw")
     assert AnomalyFolder(".").name in ("screw", "data")  # the system may have forgotten the link
+
+
+# ------------------------------------------------------------------------------------ what was taken for what
+
+
+@pytest.mark.parametrize("name", ["mask", "gt", "labels", "groundtruth", "Ground_Truth", "annotations"])
+def test_masks_by_any_usual_name_are_no_kind_of_defect(tmp_path: Path, name: str) -> None:
+    data = _plain(tmp_path / "part", "good/0.png", "dent/a.png")
+    (data / name / "dent").mkdir(parents=True)
+    mask = Image.new("L", (16, 16))
+    mask.paste(255, (0, 0, 4, 4))
+    mask.save(data / name / "dent" / "a.png")
+    found = AnomalyFolder(data)
+    assert found.kinds == ["dent"] and found.has_masks
+
+
+def test_folders_that_we_have_written_are_no_kind_of_defect(tmp_path: Path) -> None:
+    data = _plain(tmp_path / "part", "good/0.png", "dent/a.png", "heat/a.png", "my_report/x.png")
+    (data / "heat" / "scores.csv").touch()
+    (data / "my_report" / "report.html").touch()
+    found = AnomalyFolder(data)
+    assert found.kinds == ["dent"]
+    assert "folder heat/ (written by this program), folder my_report/ (written by this program)" in found.taken()
+
+
+def test_a_folder_that_may_be_anything_is_refused(tmp_path: Path) -> None:
+    data = _plain(tmp_path / "part", "good/0.png", "output/a.png")
+    with pytest.raises(DataError, match=r"is .*output a kind of defect\?.* move it away"):
+        AnomalyFolder(data)
+    mvtec = _plain(tmp_path / "nut", "train/good/0.png", "test/good/0.png", "test/mask/0.png")
+    with pytest.raises(DataError, match=r"masks belong into .*ground_truth"):
+        AnomalyFolder(mvtec)
+
+
+def test_masks_beside_their_images_are_refused(tmp_path: Path) -> None:
+    for names in (("good/0.png", "dent/a.png", "dent/a_mask.png"), ("good/0.png", "good/0_mask.png", "dent/a.png")):
+        data = _plain(tmp_path / names[-1].replace("/", "_"), *names)
+        with pytest.raises(DataError, match=r"_mask\.png looks like the mask of the image beside it.*move masks"):
+            AnomalyFolder(data)
+
+
+def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
+    data = _plain(tmp_path / "part", "train/good/0.png", "test/good/0.jfif", "test/dent/a.png", "test/dent/day2/b.png")
+    for name in ("train/good/1.HEIC", "train/good/2.HEIC", "test/stray.png", "notes.txt", "Thumbs.db"):
+        (data / name).touch()
+    said = AnomalyFolder(data).taken()
+    assert said.startswith("part: 1 normal images to learn from; to test, 1 normal and 1 defective (dent 1), no masks.")
+    for what in ("2 x .heic in train/good/", "1 x .png in test/", "folder test/dent/day2/", "1 x .txt"):
+        assert what in said
+    assert "Thumbs" not in said and "Left out" not in AnomalyFolder(_plain(tmp_path / "whole", "good/0.png")).taken()
+
+
+def test_training_images_in_the_test_set_are_named(tmp_path: Path) -> None:
+    data = tmp_path / "part"
+    for i, name in enumerate(("train/good/0.png", "train/good/1.png", "test/good/0.png", "test/dent/a.png")):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (i, 0, 0)).save(data / name)
+    assert AnomalyFolder(data).repeated() == []
+    shutil.copy(data / "train" / "good" / "1.png", data / "test" / "good" / "again.png")
+    assert AnomalyFolder(data).repeated() == [data / "test" / "good" / "again.png"]
+
+
+@pytest.mark.parametrize(("bits", "factor"), [(12, 16), (10, 64)])
+def test_pictures_of_12_bits_in_16_are_refused(tmp_path: Path, bits: int, factor: int) -> None:
+    (tmp_path / "part" / "good").mkdir(parents=True)
+    values = np.random.default_rng(0).integers(0, 2**bits, (16, 16)).astype(np.uint16)
+    values[0, 0] = 2**bits - 1
+    Image.fromarray(values).save(tmp_path / "part" / "good" / "0.png")
+    with pytest.raises(DataError, match=rf"so they hold {bits} bits. Multiply their values by {factor}"):
+        AnomalyFolder(tmp_path / "part")
+    Image.fromarray(values * np.uint16(factor)).save(tmp_path / "part" / "good" / "0.png")
+    assert AnomalyFolder(tmp_path / "part").train_images(16)[:].max() > 250

@@ -31,6 +31,7 @@ from mrkd_edu.data.images import (
     IMAGE_SUFFIXES,
     DataError,
     ImageStack,
+    brightest_of_16_bits,
     image_size,
     list_images,
     natural_key,
@@ -38,8 +39,16 @@ from mrkd_edu.data.images import (
 )
 
 GOOD_NAMES = ("good", "ok", "normal")
-MASK_NAMES = ("ground_truth", "masks")
+MASK_NAMES = ("ground_truth", "masks", "mask", "groundtruth", "gt", "labels", "label", "annotations")
 TWIN_NAMES = ("twins",)
+NO_KIND = (  # beside good/, these may be anything: a kind of defect of such a name has to be renamed
+    *("images", "image", "raw", "all", "unsorted", "unlabeled", "unlabelled", "train", "val", "background"),
+    *("output", "outputs", "out", "heatmaps", "maps", "segmentation", "seg"),
+)
+OURS = ("scores.csv", "results.csv", "theatre.csv", "report.html", "model.json", "leakage_kinds.png")  # what we leave
+MASK_ENDINGS = ("_mask", "_gt", "_label", "_seg")
+LITTER = ("Thumbs.db", "desktop.ini")
+BITS_12 = 4095  # 16-bit pictures none of whose pixels is brighter hold 12 bits, or 10
 TEST_EVERY = 5  # plain layout: of the normal images 1 to 5, 6 to 10, ... the last one is a test image
 
 
@@ -130,6 +139,7 @@ class AnomalyFolder:
         if unmasked and mask_folder is not None and visible_folders(mask_folder):
             raise DataError(_missing_masks(self.root, mask_folder, unmasked, len(defective)))
         self._check_headers()
+        self._check_scale()
 
     # -------------------------------------------------------------------------------------------- the images
 
@@ -210,6 +220,57 @@ class AnomalyFolder:
             total.update(hashlib.blake2b(content).digest())
         return total.hexdigest()
 
+    def taken(self) -> str:
+        """What was taken for what, in a sentence or two, and what was left out.
+
+        Example:
+            >>> import tempfile
+            >>> from PIL import Image
+            >>> with tempfile.TemporaryDirectory() as parent:
+            ...     for name in ("good/0.png", "good/1.png", "good/2.heic", "scratch/0.png"):
+            ...         path = Path(parent, "washer", name)
+            ...         path.parent.mkdir(parents=True, exist_ok=True)
+            ...         Image.new("RGB", (32, 32)).save(path, "PNG")
+            ...     for sentence in AnomalyFolder(f"{parent}/washer").taken().split(". "):
+            ...         print(sentence)
+            washer: 2 normal images to learn from; to test, 0 normal and 1 defective (scratch 1), no masks
+            Left out: 1 x .heic in good/.
+        """
+        defective = Counter(sample.kind for sample in self.test if sample.label)
+        text = f"{self.name}: {len(self.train)} normal images to learn from"
+        if self.test:
+            kinds = ", ".join(f"{kind} {count}" for kind, count in defective.items())
+            masks = "with masks" if self.has_masks else "no masks"
+            text += f"; to test, {len(self.test) - defective.total()} normal and {defective.total()} defective"
+            text += f" ({kinds}), {masks}" if kinds else ""
+        left_out = self.left_out()
+        return f"{text}." + (f" Left out: {_listed(left_out, 8)}." if left_out else "")
+
+    def left_out(self) -> list[str]:
+        """What lies in the folders that were read and was not used, counted."""
+        used = {path for path in self._files()}
+        folders = {path.parent for path in used} | {self.root}
+        folders |= {folder for name in ("train", "test") if (folder := _find(self.root, (name,)))}
+        parents = {parent for folder in folders for parent in folder.parents}
+        found: Counter[str] = Counter()
+        for folder in sorted(folders):
+            where = "" if folder == self.root else f" in {folder.relative_to(self.root).as_posix()}/"
+            for path in sorted(folder.iterdir()):
+                if path.name.startswith((".", "__")) or path.name in (*LITTER, "toy.json") or path in used:
+                    continue
+                if path.is_dir():
+                    if path not in folders | parents:
+                        ours = " (written by this program)" if is_ours(path) else ""
+                        found[f"folder {path.relative_to(self.root).as_posix()}/{ours}"] += 1
+                else:
+                    found[f"{path.suffix.lower() or 'without a suffix'}{where}"] += 1
+        return [f"{count} x {name}" if not name.startswith("folder") else name for name, count in found.items()]
+
+    def repeated(self) -> list[Path]:
+        """Test images that are training images as well, byte for byte. What is measured on them is worth nothing."""
+        known = {_digest(sample.path) for sample in self.train}
+        return [sample.path for sample in self.test if _digest(sample.path) in known]
+
     def summary(self) -> str:
         """The number of images per split and kind, one per line."""
         rows = []
@@ -253,6 +314,19 @@ class AnomalyFolder:
                         f"the {what} {path} is {other[0]} x {other[1]} pixels (height x width), its image "
                         f"{sample.path} {height} x {width}; save the {what} in the size of its image"
                     )
+
+
+    def _check_scale(self) -> None:
+        """Refuse a set of dark 16-bit pictures: they hold 12 bits or fewer, and would be learned nearly black."""
+        some = self.train[:: -(-len(self.train) // 8)]
+        brightest = [brightest_of_16_bits(sample.path) for sample in some]
+        known = [value for value in brightest if value is not None]
+        if len(known) == len(brightest) and max(known) <= BITS_12:
+            bits = max(max(known).bit_length(), 8)
+            raise DataError(
+                f"the 16-bit images of {self.root} are nearly black: the brightest pixel of {len(known)} of them is "
+                f"{max(known)} of 65535, so they hold {bits} bits. Multiply their values by {2 ** (16 - bits)}"
+            )
 
 
 def find_categories(root: str | Path) -> list[Path]:
@@ -302,7 +376,12 @@ def _read_mvtec(root: Path) -> tuple[list[Sample], list[Sample]]:
     if test_folder is None:
         return train, []
     good = _find(test_folder, GOOD_NAMES)
-    defects = [folder for folder in visible_folders(test_folder) if folder != good]
+    defects = [folder for folder in visible_folders(test_folder) if folder != good and not is_ours(folder)]
+    if stray := [folder for folder in defects if folder.name.casefold() in MASK_NAMES + TWIN_NAMES]:
+        raise DataError(
+            f"{stray[0]} would be tested as a kind of defect; masks belong into {root / 'ground_truth'}/<kind>/, twins "
+            f"into {root / 'twins'}/<kind>/"
+        )
     if good is None and not defects and list_images(test_folder):
         raise DataError(f"the images in {test_folder} have no kind; sort them into good/ and <defect>/")
     normal = _samples(good) if good else []
@@ -311,13 +390,24 @@ def _read_mvtec(root: Path) -> tuple[list[Sample], list[Sample]]:
 
 def _read_plain(root: Path, good: Path) -> tuple[list[Sample], list[Sample]]:
     normal = _samples(good)
-    others = [folder for folder in visible_folders(root) if folder != good]
+    others = [folder for folder in visible_folders(root) if folder != good and not is_ours(folder)]
     defects = [folder for folder in others if folder.name.casefold() not in MASK_NAMES + TWIN_NAMES]
+    for folder in defects:
+        if folder.name.casefold() in NO_KIND:
+            raise DataError(
+                f"is {folder} a kind of defect? Every folder beside {good.name}/ is one; give it the name of the "
+                "defect, or move it away"
+            )
     if not defects:
         return normal, []
     held_out = normal[TEST_EVERY - 1 :: TEST_EVERY]
     train = [sample for i, sample in enumerate(normal) if i % TEST_EVERY != TEST_EVERY - 1]
     return train, held_out + [sample for folder in defects for sample in _samples(folder, folder.name)]
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder is one that this program has written: predictions, a report, a model. Never a kind of defect."""
+    return any((folder / name).is_file() for name in OURS)
 
 
 def _read_images_only(root: Path) -> list[Sample]:
@@ -344,6 +434,14 @@ def _samples(folder: Path, kind: str = "good") -> list[Sample]:
             f"{folder} holds no images{f' (it has {found})' if found else ''}; put images directly into it "
             f"({', '.join(IMAGE_SUFFIXES)}), or delete the folder"
         )
+    stems = {_stem(path) for path in paths}
+    for path in paths:
+        for ending in MASK_ENDINGS:
+            if _stem(path).endswith(ending) and _stem(path).removesuffix(ending) in stems:
+                raise DataError(
+                    f"{path} looks like the mask of the image beside it, and would be taken for an image; move masks "
+                    f"into a folder ground_truth/{kind}/ (or masks/{kind}/) beside the images' folders"
+                )
     return [Sample(path, int(kind != "good"), kind) for path in paths]
 
 
@@ -407,6 +505,10 @@ def _masks_of_no_kind(mask_folder: Path, flat: list[Path], example: Sample) -> s
         f"Put each mask into the folder of its kind of defect, {mask_folder.name}/<kind>/<image name>_mask.png; "
         f"the one of {example.path} is {mask_folder.name}/{example.kind}/{example.path.stem}_mask.png"
     )
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
 
 
 def _read_defect_masks(samples: list[Sample], size: int) -> np.ndarray:

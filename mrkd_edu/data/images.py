@@ -40,10 +40,10 @@ class DataError(Exception):
 def read_image(source: ImageSource, size: int | None = None) -> np.ndarray:
     """Read one image, whatever its format, as 8-bit RGB.
 
-    Transparent pixels become white. 16-bit values are divided by 257, a fixed scale, so that two images stay
-    comparable; files that keep 12-bit data in 16 bits therefore come out nearly black: rescale them first
-    (times 16), or pass an array of floats, values / 4095. A photo that carries an EXIF rotation is turned
-    upright. Of several pages or frames the first is taken.
+    Transparent pixels become white, unless all are. 16-bit values are divided by 257, a fixed scale, so that two
+    images stay comparable; files that keep 12-bit data in 16 bits therefore come out nearly black: rescale them
+    first (times 16), or pass an array of floats, values / 4095. (`AnomalyFolder` refuses a set of such.) A photo
+    that carries an EXIF rotation is turned upright. Of several pages or frames the first is taken.
 
     Args:
         source: A file (jpg, png, bmp, tif, webp); a PIL image; an array `(H, W)` or `(H, W, 1 | 3 | 4)` of
@@ -120,6 +120,18 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
             orientation = 1
         lying = orientation >= 5  # EXIF orientations 5 to 8 swap height and width
         return (image.width, image.height) if lying else (image.height, image.width)
+
+
+def brightest_of_16_bits(path: str | os.PathLike[str]) -> int | None:
+    """The largest value of a picture with 16 bits for each pixel; None for any other picture.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with _opened(Path(path).expanduser()) as image:
+        if not image.mode.startswith("I;16") and (image.mode, image.format) != ("I", "PNG"):
+            return None
+        return int(np.asarray(image).max())
 
 
 def _check_size(size: int | None) -> None:
