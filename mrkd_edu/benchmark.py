@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from mrkd_edu.model import BASELINES, DISTANCES, VARIANTS, Detector, Variant
 from mrkd_edu.neighbours import Neighbours
 from mrkd_edu.recipe import Distance
 from mrkd_edu.run import Plan, divide, finish, run, run_key, say_how_long, split
+from mrkd_edu.writing import whole_file
 
 KEY = ("category", "variant", "distance", "seed", "backbone", "size", "steps")
 MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", *COPYING, *COSTS)
@@ -115,7 +115,8 @@ def benchmark(
                 rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}
                 _write(table, rows.values())
                 keys[" ".join(key)] = run_name
-                keys_file.write_text(json.dumps(keys, indent=1) + "\n", encoding="utf-8")
+                with whole_file(keys_file) as file:
+                    file.write(json.dumps(keys, indent=1) + "\n")
             wanted.append(rows[key])
     return wanted
 
@@ -205,10 +206,7 @@ def _text(value: Any) -> str:
 
 
 def _write(path: Path, rows: Iterable[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, newline="") as file:
         writer = csv.DictWriter(file, KEY + MEASURES)
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(unfinished, path)

@@ -6,7 +6,6 @@ generator made of the seed and the step's number, see `train.py`.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from mrkd_edu.writing import whole_file
 
 
 class TrainingError(RuntimeError):
@@ -87,10 +88,8 @@ class Checkpoint:
         if self.path is None:
             return
         state.update(identity=self.identity, history=asdict(self.history))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_suffix(".tmp")
-        torch.save(state, unfinished)
-        os.replace(unfinished, self.path)  # a kill in between leaves the older checkpoint whole
+        with whole_file(self.path, "wb") as file:  # a kill in between leaves the older checkpoint whole
+            torch.save(state, file)
 
     def load(self) -> None:
         """Continue from the file where there is one. Raises `TrainingError` where it does not fit."""

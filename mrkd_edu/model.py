@@ -14,8 +14,9 @@ This file wires the parts; each part has a file of its own. Training is in `trai
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -26,7 +27,8 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as to_bytes
 from scipy import stats
 from torch import Tensor, nn
 
@@ -40,6 +42,7 @@ from mrkd_edu.recipe import RECIPES, Distance
 from mrkd_edu.standardise import Standardise
 from mrkd_edu.student import Student
 from mrkd_edu.teacher import OFFLINE_TEACHER, Teacher
+from mrkd_edu.writing import whole_file
 
 Variant = Literal["nn", "gauss", "template", "rd", "ilm", "flm", "mrkd"]
 VARIANTS: tuple[Variant, ...] = ("rd", "ilm", "flm", "mrkd")
@@ -61,6 +64,12 @@ def verdict(scores: np.ndarray, threshold: float | None) -> np.ndarray:
     """
     if threshold is None:
         raise ModelError("This model has no threshold yet: call model.calibrate(scores_of_normal_images) first.")
+    if not (math.isfinite(threshold) and np.isfinite(scores).all()):
+        raise ModelError(  # a comparison with NaN is False, and False would read "normal"
+            f"There is no verdict: the threshold is {threshold:g}, and {int((~np.isfinite(scores)).sum())} of "
+            f"{np.size(scores)} scores are not finite. The model is damaged, or its number format too small: "
+            "train again, with --precision fp32."
+        )
     return scores > threshold
 
 
@@ -370,17 +379,18 @@ class MRKD(Restorer):
     def save(self, folder: str | Path) -> Path:
         """Write `model.safetensors` (student and FLM; the teacher is fetched by name) and `model.json`."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.contiguous() for k, v in self.state_dict().items() if not k.startswith("teacher.")}
-        save_file(weights, folder / "model.safetensors.tmp")
+        content = to_bytes(weights)
         facts = {
             "mrkd_edu": __version__,
             "teacher_fingerprint": self.teacher.fingerprint(),
+            "weights_hash": _hash(content),
             "settings": asdict(self.settings),
         }
-        (folder / "model.json.tmp").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        for name in ("model.safetensors", "model.json"):  # whole files or none: a full disk spoils no older model
-            os.replace(folder / f"{name}.tmp", folder / name)
+        with whole_file(folder / "model.safetensors", "wb") as file:
+            file.write(content)
+        with whole_file(folder / "model.json") as file:  # last: it says which weights belong to it
+            file.write(json.dumps(facts, indent=2) + "\n")
         return folder
 
     @classmethod
@@ -401,8 +411,15 @@ class MRKD(Restorer):
                 if isinstance(settings[name], list):
                     settings[name] = tuple(settings[name])
             learned = {name: settings.pop(name) for name in ("weights", "threshold", "history")}
+            _check_learned(learned["weights"], learned["threshold"], len(settings["strides"]))
+            content = (folder / "model.safetensors").read_bytes()
+            if _hash(content) != facts["weights_hash"]:
+                raise ModelError(
+                    f"{folder / 'model.safetensors'} is not the file that {folder / 'model.json'} was written with: it "
+                    "is damaged, of another model, or just being written. Copy both again, or train again."
+                )
+            weights = from_bytes(content)
             model = cls(**settings)
-            weights = load_file(folder / "model.safetensors")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ModelError(
                 f"{folder} holds no trained model ({Path(error.filename or '').name or error} is missing). "
@@ -425,8 +442,22 @@ class MRKD(Restorer):
         here = {k: v.shape for k, v in model.state_dict().items() if not k.startswith("teacher.")}
         if {k: v.shape for k, v in weights.items()} != here:
             raise ModelError(f"{folder / 'model.safetensors'} does not fit {folder / 'model.json'}. Train again.")
+        if odd := [k for k, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]:
+            raise ModelError(f"{folder / 'model.safetensors'} holds numbers that are none, in {odd[0]}. Train again.")
         model.load_state_dict(weights, strict=False)  # not strict: the teacher is not in the file
         return model.to(pick_device(device)).eval()
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _check_learned(weights: Any, threshold: Any, scales: int) -> None:
+    """Raise `ValueError` where what a model has learned beside its weights cannot be meant."""
+    if threshold is not None and not math.isfinite(threshold):
+        raise ValueError(f"its threshold is {threshold}")
+    if weights is not None and (len(weights) != scales or not all(0 <= w < math.inf for w in weights)):
+        raise ValueError(f"its weights of {scales} scales are {weights}")
 
 
 def _as_list(images: Any) -> list[Any]:

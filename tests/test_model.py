@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from mrkd_edu.data import DataError, read_image
 from mrkd_edu.distance import anomaly_map
-from mrkd_edu.model import MRKD, VARIANTS, ModelError, Prediction, Settings
+from mrkd_edu.model import MRKD, VARIANTS, ModelError, Prediction, Settings, verdict
 
 SIZE = 64
 
@@ -326,8 +327,69 @@ def test_damaged_weights(damage: str, saved: Path) -> None:
     file = saved / "model.safetensors"
     content = file.read_bytes()
     file.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "text": b"no weights at all"}[damage])
+    with pytest.raises(ModelError, match=r"model\.safetensors is not the file .* damaged"):
+        MRKD.load(saved)
+    sign(saved)  # even if somebody vouches for it
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
         MRKD.load(saved)
+
+
+def sign(folder: Path, **settings: Any) -> None:
+    """Vouch for the weights that are there now, and for other settings."""
+    facts = json.loads((folder / "model.json").read_text())
+    content = (folder / "model.safetensors").read_bytes()
+    facts["weights_hash"] = hashlib.blake2b(content, digest_size=16).hexdigest()
+    facts["settings"].update(settings)
+    (folder / "model.json").write_text(json.dumps(facts))
+
+
+def test_one_flipped_bit_is_refused(saved: Path, rng: np.random.Generator) -> None:
+    """41 of 100 changed scores, and none was refused."""
+    file = saved / "model.safetensors"
+    content = file.read_bytes()
+    for place in rng.integers(len(content), size=30):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        file.write_bytes(flipped)
+        with pytest.raises(ModelError, match="is not the file"):
+            MRKD.load(saved)
+    file.write_bytes(content)
+    MRKD.load(saved)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused(value: float, saved: Path) -> None:
+    weights = load_file(saved / "model.safetensors")
+    name = next(key for key, tensor in weights.items() if tensor.is_floating_point())
+    weights[name].view(-1)[0] = value
+    save_file(weights, saved / "model.safetensors")
+    sign(saved)
+    with pytest.raises(ModelError, match="holds numbers that are none"):
+        MRKD.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"threshold": float("nan")}, "threshold is nan"),
+        ({"threshold": float("inf")}, "threshold is inf"),
+        ({"weights": [0.5]}, "weights of 3 scales"),
+        ({"weights": [0.5, float("nan"), 0.5]}, "weights of 3 scales"),
+        ({"weights": [0.5, -1.0, 0.5]}, "weights of 3 scales"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(change: dict[str, Any], said: str, saved: Path) -> None:
+    sign(saved, **change)
+    with pytest.raises(ModelError, match=said):
+        MRKD.load(saved)
+
+
+def test_no_verdict_is_normal_without_a_finite_score() -> None:
+    """NaN > threshold is False, and False was called normal, with exit code 0."""
+    assert verdict(np.array([0.1, 0.9]), 0.5).tolist() == [False, True]
+    for scores, threshold in (([0.1, np.nan], 0.5), ([np.inf], 0.5), ([0.1], np.nan), ([0.1], np.inf)):
+        with pytest.raises(ModelError, match="There is no verdict"):
+            verdict(np.array(scores), threshold)
 
 
 @pytest.mark.parametrize("change", ["missing", "more", "shape"])
@@ -340,6 +402,7 @@ def test_weights_that_do_not_fit(change: str, saved: Path) -> None:
     else:
         weights["new" if change == "more" else name] = torch.zeros(3)
     save_file(weights, file)
+    sign(saved)
     with pytest.raises(ModelError, match=r"model\.safetensors does not fit"):
         MRKD.load(saved)
 
@@ -347,6 +410,9 @@ def test_weights_that_do_not_fit(change: str, saved: Path) -> None:
 def test_weights_of_another_variant(saved: Path, tmp_path: Path) -> None:
     other = MRKD("efficientnet_lite1", "rd", size=SIZE).save(tmp_path / "rd")
     (other / "model.safetensors").replace(saved / "model.safetensors")
+    with pytest.raises(ModelError, match="of another model"):
+        MRKD.load(saved)
+    sign(saved)
     with pytest.raises(ModelError, match="does not fit"):
         MRKD.load(saved)
 

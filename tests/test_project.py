@@ -153,7 +153,7 @@ def test_imports_run_one_way() -> None:
     """From the command line at the top down to data, masking and distance; no module imports one above itself."""
     layers = [
         {"nsa", "poisson"},
-        {"cache", "data", "efficientnet_lite", "hardware"},
+        {"cache", "data", "efficientnet_lite", "hardware", "writing"},
         {"ilm", "flm", "distance", "metrics", "recipe", "standardise"},
         {"teacher", "leakage", "mahalanobis"},
         {"student"},
