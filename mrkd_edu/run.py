@@ -35,9 +35,10 @@ HOLD_OUT, WEIGHTS = 2, 4  # streams of random numbers; `train.py` has 0 and 1, `
 WORTH_A_WORD = 100  # steps; of a longer training it is said beforehand how long it will take
 HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
 CODE = (  # the files that decide what a training gives
-    *("cache.py", "checkpoint.py", "data/folder.py", "data/images.py", "distance.py", "efficientnet_lite.py", "flm.py"),
-    *("hardware.py", "ilm.py", "metrics.py", "model.py", "nsa.py", "poisson.py", "recipe.py", "run.py"),
-    *("mahalanobis.py", "scales.py", "standardise.py", "student.py", "teacher.py", "train.py"),
+    *("cache.py", "checkpoint.py", "data/folder.py", "data/images.py", "data/masks.py", "distance.py"),
+    *("efficientnet_lite.py", "flm.py", "hardware.py", "ilm.py", "mahalanobis.py", "metrics.py", "model.py", "nsa.py"),
+    *("poisson.py", "recipe.py", "run.py", "scales.py", "standardise.py", "student.py", "teacher.py", "train.py"),
+    "writing.py",
 )
 
 
