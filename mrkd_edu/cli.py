@@ -388,13 +388,13 @@ def theatre(
             write_acts(out / "theatre.csv", acts)
         theatre_curves(acts).savefig(out / "theatre.png", dpi=100)
         title = escape(category.name)
-        table = Table("recipe", "variant", "seed", "steps", title=title, title_justify="left")
-        for name in ("loss", "image AUROC", "ceiling", "pixel AUROC", "leakage"):
+        table = Table("student", "seed", "steps", title=title, title_justify="left")
+        for name in ("loss", "image\nAUROC", "ceiling", "pixel\nAUROC", "leakage"):
             table.add_column(name, justify="right")
         for a in acts:
             mean = None if a.leakage is None else sum(a.leakage) / len(a.leakage)
             values = (number(v, 3) for v in (a.loss, a.image_auroc, a.ceiling, a.pixel_auroc, mean))
-            table.add_row(a.recipe, a.variant, str(a.seed), str(a.step), *values)
+            table.add_row(f"{a.variant}, {a.recipe}", str(a.seed), str(a.step), *values)
         console.print(table)
         say(f"Figure: {out / 'theatre.png'}, rows: {out / 'theatre.csv'}")
 

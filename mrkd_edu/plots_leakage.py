@@ -72,8 +72,9 @@ def _one_recipe(left: Axes, right: Axes, acts: Sequence[Act], name: str) -> None
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
     before = f"{name}at its best and" if name else "At its best and"
     left.set_title(f"{before} after {steps[-1]} steps\n" + ("; ".join(auroc) or "not measurable"))
-    before = f"{name}what is copied," if name else "What is copied,"
-    right.set_title(f"{before} after {steps[0]} and {steps[-1]} steps\n" + ("; ".join(leaks) or "not measurable"))
+    span = f"{name}leakage, {steps[0]} to {steps[-1]} steps" if name else ""
+    span = span or f"What is copied, after {steps[0]} and {steps[-1]} steps"
+    right.set_title(f"{span}\n" + ("; ".join(leaks) or "not measurable"))
     for ax in (left, right):
         ax.set_xscale("log")
         ax.set_xticks(steps, [str(s) for s in steps])
