@@ -100,11 +100,12 @@ def demo(
         report, evaluations = run_demo(data, out, quick=quick, device=device)
         first = evaluations[0]
         title = escape(f"{first.category}: {len(first.samples)} test images")
-        table = Table("variant", title=title, title_justify="left")
-        for name in MEASURES:
-            table.add_column(name.replace("_", " "), justify="right")
+        table = Table("measure", title=title, title_justify="left")
         for e in evaluations:
-            table.add_row(e.variant, *(number(e.metrics[name], 1 if name in COSTS else 3) for name in MEASURES))
+            table.add_column(e.variant, justify="right")
+        for name in MEASURES:
+            digits = 1 if name in COSTS else 3
+            table.add_row(name.replace("_", " "), *(number(e.metrics[name], digits) for e in evaluations))
         console.print(table)
         say(f"Report: {report.resolve()}")
         if show:
