@@ -15,21 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 from tqdm.auto import tqdm
 
-from mrkd_edu.cache import cache_folder
 from mrkd_edu.controls import Control
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.evaluate import COPYING, COSTS, check_test_set, evaluate
 from mrkd_edu.hardware import pick_device
-from mrkd_edu.model import BASELINES, DISTANCES, VARIANTS, Detector, Variant
+from mrkd_edu.model import BASELINES, VARIANTS, Detector, Variant
 from mrkd_edu.neighbours import Neighbours
 from mrkd_edu.recipe import Distance
-from mrkd_edu.run import Plan, divide, finish, run, run_key, say_how_long, split
+from mrkd_edu.run import Plan, divide, finish, is_trained, run, run_key, say_how_long, split
 from mrkd_edu.writing import whole_file
 
 KEY = ("category", "variant", "distance", "seed", "backbone", "size", "steps")
@@ -102,10 +100,10 @@ def benchmark(
         key = tuple(str(v) for v in (data.name, variant, shown, seed, mine.backbone, mine.size, steps))
         run_name = f"{run_key(data, mine, where, code=MEASURING)} {tested[data.name]}"
         cells.append((data, mine, key, run_name))
-        if variant not in BASELINES and keys.get(" ".join(key)) != run_name and not _trained(data, mine, where):
+        if variant not in BASELINES and keys.get(" ".join(key)) != run_name:
             missing[data.name, variant, seed] = data, mine
-    if progress and missing:
-        say_how_long(list(missing.values()), device)
+    if progress and (waiting := [pair for pair in missing.values() if not is_trained(*pair, where)]):
+        say_how_long(waiting, device)
     wanted = []
     with tqdm(cells, desc="benchmark", unit="run", disable=not progress) as bar:
         for data, mine, key, run_name in bar:
@@ -119,12 +117,6 @@ def benchmark(
                     file.write(json.dumps(keys, indent=1) + "\n")
             wanted.append(rows[key])
     return wanted
-
-
-def _trained(data: AnomalyFolder, plan: Plan, where: torch.device) -> bool:
-    """Whether the cache has the student of a plan, by whichever distance it was judged."""
-    plans = (replace(plan, recipe=replace(plan.recipe, distance=distance)) for distance in DISTANCES)
-    return any((cache_folder() / "runs" / run_key(data, p, where) / "model.json").exists() for p in plans)
 
 
 def detector(data: AnomalyFolder, plan: Plan, device: str = "auto") -> Detector:

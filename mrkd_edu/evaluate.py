@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from mrkd_edu.data.folder import AnomalyFolder, Sample
 from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
-from mrkd_edu.leakage import LeakageUndefined, explained, leakage
+from mrkd_edu.leakage import LeakageUndefined, explained, leakage, leakage_sums, shares
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
 from mrkd_edu.model import Detector, Restorer, verdict
 from mrkd_edu.nsa import preset
@@ -191,19 +191,22 @@ def copying(model: Detector, pairs: Iterable[tuple[Tensor, Tensor, Tensor]], goo
     Raises:
         leakage.LeakageUndefined: no pair, or defects that the teacher does not see.
     """
-    batches = list(pairs)
-    leaks = leakage(model.features, batches)
     if not isinstance(model, Restorer):
-        return Copying(leaks, None, None)
-    as_it_is, restored, fits, weights = [], [], [], []
-    seen = [mask.flatten(1).any(1) for _, _, mask in batches]  # on some images no synthetic patch finds a place
-    for (normal, defective, _), there in zip(batches, seen, strict=True):
-        (t, s), (t_defect, s_defect) = model.features(normal[there]), model.features(defective[there])
+        return Copying(leakage(model.features, pairs), None, None)
+    sums, seen, as_it_is, restored, fits, weights = [], [], [], [], [], []
+    for normal, defective, mask in pairs:
+        both = model.features(normal), model.features(defective)
+        sums.append(leakage_sums(*both, mask))
+        there = mask.flatten(1).any(1)  # on some images no synthetic patch finds a place
+        seen.append(there)
+        if not there.any():
+            continue
+        (t, s), (t_defect, s_defect) = (([m[there] for m in maps] for maps in side) for side in both)
         as_it_is.append(image_score(model.compare(t_defect, s_defect)).cpu().numpy())
         restored.append(model.compare(t_defect, s).cpu())
         fits.append(float(np.mean(explained(t, s))))
         weights.append(int(there.sum()))
-    labels = np.repeat([0, 1], [len(good), sum(weights)])
+    leaks, labels = shares(sums), np.repeat([0, 1], [len(good), sum(weights)])
     maps, cost = torch.cat(restored), None  # (P, S, S)
     if len(good):
         found = np.concatenate(as_it_is), image_score(maps).numpy()

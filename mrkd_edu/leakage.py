@@ -99,10 +99,18 @@ def leakage(
         >>> [round(v, 3) for v in leakage(copycat, [(x, x.flip(1), mask)])]
         [1.0]
     """
+    return shares(leakage_sums(features(normal), features(defective), mask) for normal, defective, mask in pairs)
+
+
+def shares(sums: Iterable[Tensor]) -> list[float]:
+    """Leakage of every scale from what `leakage_sums` gives for each batch.
+
+    Raises:
+        LeakageUndefined: no batch, or defects that do not change the teacher's features at all.
+    """
     total: Tensor | None = None
-    for normal, defective, mask in pairs:
-        sums = leakage_sums(features(normal), features(defective), mask)
-        total = sums if total is None else total + sums
+    for one in sums:
+        total = one if total is None else total + one
     if total is None or (total[1] == 0).any():
         raise LeakageUndefined("Leakage needs at least one pair whose defect changes the teacher's features.")
     return (total[0] / total[1]).tolist()

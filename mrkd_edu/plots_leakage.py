@@ -70,10 +70,10 @@ def _one_recipe(left: Axes, right: Axes, acts: Sequence[Act], name: str) -> None
     left.set_ylabel("image AUROC")
     right.set_ylabel(LEAKS)
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
-    before = f"{name}at its best and" if name else "At its best and"
-    left.set_title(f"{before} after {steps[-1]} steps\n" + ("; ".join(auroc) or "not measurable"))
-    span = f"{name}leakage, {steps[0]} to {steps[-1]} steps" if name else ""
-    span = span or f"What is copied, after {steps[0]} and {steps[-1]} steps"
+    best, span = f"At its best and after {steps[-1]} steps", f"What is copied, after {steps[0]} and {steps[-1]} steps"
+    if name:  # shorter, for the name needs room
+        best, span = f"{name}at its best and after {steps[-1]} steps", f"{name}leakage, {steps[0]} to {steps[-1]} steps"
+    left.set_title(f"{best}\n" + ("; ".join(auroc) or "not measurable"))
     right.set_title(f"{span}\n" + ("; ".join(leaks) or "not measurable"))
     for ax in (left, right):
         ax.set_xscale("log")

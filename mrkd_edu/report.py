@@ -289,10 +289,15 @@ def most_copied(evaluation: Evaluation, number: int) -> list[int]:
 
     Those that copying hides, found had the student restored and missed as it is, come first.
     """
+    restored, hidden = _restored_scores(evaluation)
+    return sorted(restored, key=lambda i: (i not in hidden, evaluation.scores[i] - restored[i]))[:number]
+
+
+def _restored_scores(evaluation: Evaluation) -> tuple[dict[int, float], set[int]]:
+    """Test image -> its score had the student restored; and which are found then, and missed as it is."""
     threshold = plots.verdict_threshold(evaluation)
     restored = {i: float(heat.max()) for i, heat in evaluation.restored.items()}
-    hidden = {i: score > threshold >= evaluation.scores[i] for i, score in restored.items()}
-    return sorted(restored, key=lambda i: (not hidden[i], evaluation.scores[i] - restored[i]))[:number]
+    return restored, {i for i, score in restored.items() if score > threshold >= evaluation.scores[i]}
 
 
 def _copying_counts(evaluations: list[Evaluation]) -> str:
@@ -301,9 +306,7 @@ def _copying_counts(evaluations: list[Evaluation]) -> str:
     for e in evaluations:
         if not e.restored:
             continue
-        threshold = plots.verdict_threshold(e)
-        restored = {i: float(heat.max()) for i, heat in e.restored.items()}
-        lost = [i for i in restored if restored[i] > threshold >= e.scores[i]]
+        restored, lost = _restored_scores(e)
         kept = np.median([e.scores[i] / restored[i] for i in restored])
         cost = e.metrics["copying_cost"]
         points = "" if cost is None else f" Copying costs it {100 * cost:.1f} points of image AUROC."

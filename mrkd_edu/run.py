@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from mrkd_edu.data.images import ImageStack, some_images
 from mrkd_edu.hardware import Precision, number_format, pick_device
 from mrkd_edu.model import DISTANCES, MRKD, ModelError, Restorer, Variant
 from mrkd_edu.nsa import NSA, preset
-from mrkd_edu.recipe import RECIPES, Recipe
+from mrkd_edu.recipe import RECIPES, Distance, Recipe
 from mrkd_edu.scales import choose_weights
 from mrkd_edu.teacher import OFFLINE_TEACHER
 from mrkd_edu.train import History, Moment, fit, forecast
@@ -139,10 +139,20 @@ def _home(data: AnomalyFolder, plan: Plan, device: torch.device) -> Path:
     return cache_folder() / "runs" / run_key(data, plan, device)
 
 
+def is_trained(data: AnomalyFolder, plan: Plan, device: torch.device) -> bool:
+    """Whether the cache has the student of a plan, by whichever distance it was judged."""
+    return any((kept / "model.json").exists() for _, kept in _homes(data, plan, device))
+
+
+def _homes(data: AnomalyFolder, plan: Plan, device: torch.device) -> Iterator[tuple[Distance, Path]]:
+    """Where the student of a plan may be, by the distance that it was judged by; the plan's own comes first."""
+    for distance in sorted(DISTANCES, key=lambda name: name != plan.recipe.distance):
+        yield distance, _home(data, replace(plan, recipe=replace(plan.recipe, distance=distance)), device)
+
+
 def _cached(data: AnomalyFolder, plan: Plan, device: torch.device) -> MRKD | None:
     """The model of a plan from the cache. A student judged by another distance is judged anew, not trained anew."""
-    for distance in sorted(DISTANCES, key=lambda name: name != plan.recipe.distance):
-        kept = _home(data, replace(plan, recipe=replace(plan.recipe, distance=distance)), device)
+    for distance, kept in _homes(data, plan, device):
         if not (kept / "model.json").exists():
             continue
         try:
@@ -188,7 +198,7 @@ def stages(
         step: replace(plan, recipe=replace(plan.recipe, steps=step, epochs=None, schedule="constant"))
         for step in sorted(at)
     }
-    kept = {step: cache_folder() / "runs" / run_key(data, p, pick_device(device)) for step, p in plans.items()}
+    kept = {step: _home(data, p, pick_device(device)) for step, p in plans.items()}
     if not all((folder / "model.json").exists() for folder in kept.values()):
         longest = plans[max(at)]
         model, work = build(longest), divide(data, plan)

@@ -47,7 +47,7 @@ NO_KIND = (  # beside good/, these may be anything: a kind of defect of such a n
 )
 OURS = ("scores.csv", "results.csv", "theatre.csv", "report.html", "model.json", "leakage_kinds.png")  # what we leave
 MASK_ENDINGS = ("_mask", "_gt", "_label", "_seg")
-LITTER = ("Thumbs.db", "desktop.ini")
+LITTER = ("Thumbs.db", "desktop.ini")  # what a file browser leaves behind, besides hidden files
 BITS_12 = 4095  # 16-bit pictures none of whose pixels is brighter hold 12 bits, or 10
 TEST_EVERY = 5  # plain layout: of the normal images 1 to 5, 6 to 10, ... the last one is a test image
 
@@ -212,12 +212,8 @@ class AnomalyFolder:
         total = hashlib.blake2b(digest_size=16)
         files = {path.relative_to(self.root).as_posix(): path for path in self._files(part)}
         for name, path in sorted(files.items()):
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise DataError(f"{path} cannot be read ({error}); copy it again or delete it") from error
             total.update(name.encode(errors="surrogateescape") + b"\0")
-            total.update(hashlib.blake2b(content).digest())
+            total.update(_digest(path))
         return total.hexdigest()
 
     def taken(self) -> str:
@@ -248,7 +244,7 @@ class AnomalyFolder:
 
     def left_out(self) -> list[str]:
         """What lies in the folders that were read and was not used, counted."""
-        used = {path for path in self._files()}
+        used = set(self._files())
         folders = {path.parent for path in used} | {self.root}
         folders |= {folder for name in ("train", "test") if (folder := _find(self.root, (name,)))}
         parents = {parent for folder in folders for parent in folder.parents}
@@ -314,7 +310,6 @@ class AnomalyFolder:
                         f"the {what} {path} is {other[0]} x {other[1]} pixels (height x width), its image "
                         f"{sample.path} {height} x {width}; save the {what} in the size of its image"
                     )
-
 
     def _check_scale(self) -> None:
         """Refuse a set of dark 16-bit pictures: they hold 12 bits or fewer, and would be learned nearly black."""
@@ -508,7 +503,11 @@ def _masks_of_no_kind(mask_folder: Path, flat: list[Path], example: Sample) -> s
 
 
 def _digest(path: Path) -> bytes:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+    """A hash of a file's content."""
+    try:
+        return hashlib.blake2b(path.read_bytes()).digest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}); copy it again or delete it") from error
 
 
 def _read_defect_masks(samples: list[Sample], size: int) -> np.ndarray:

@@ -41,11 +41,11 @@ from mrkd_edu.data.factory.pairs import (
     pair_image,
 )
 from mrkd_edu.data.factory.scene import Array
+from mrkd_edu.data.folder import LITTER
 
 VERSION = 1  # goes up whenever the same settings begin to give other pictures
 STRENGTHS = (0.15, 1.0)  # of test defects, unless told otherwise: from hard to see to obvious
 PAINTERS = min(4, os.cpu_count() or 1)  # threads; each needs about 60 MB for pictures of 256 pixels
-LITTER = ("Thumbs.db", "desktop.ini")  # what a file browser leaves behind, besides hidden files
 
 
 def make_toy(
