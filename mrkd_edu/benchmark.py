@@ -8,7 +8,9 @@ row, `results.keys.json` keeps the key of its run (see `run.run_key`), in which 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,17 +27,20 @@ from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.evaluate import COPYING, COSTS, check_test_set, evaluate
 from mrkd_edu.hardware import pick_device
 from mrkd_edu.model import BASELINES, VARIANTS, Detector, Variant
+from mrkd_edu.names import cell, readable, tell
 from mrkd_edu.neighbours import Neighbours
 from mrkd_edu.recipe import Distance
 from mrkd_edu.run import Plan, divide, finish, is_trained, run, run_key, say_how_long, split
-from mrkd_edu.writing import whole_file
+from mrkd_edu.writing import alone, read_whole, whole_file
 
 KEY = ("category", "variant", "distance", "seed", "backbone", "size", "steps")
 MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", *COPYING, *COSTS)
 MEASURING = ("controls.py", "evaluate.py", "leakage.py", "neighbours.py")  # code behind a row, beside its training's
 SHOWN = (*MEASURES[:6], "train_seconds")  # as many as fit into 80 columns; results.csv has all
 OWN = {"nn": "euclidean", "gauss": "mahalanobis"}  # baselines with one distance, whatever is asked for
+UNREADABLE = "\ufffd"  # stands for bytes that are no text
 Row = dict[str, str]
+Key = tuple[str, ...]
 
 
 def benchmark(
@@ -68,11 +73,9 @@ def benchmark(
         data.images.DataError: a folder or a mask cannot be used. All are looked at before the first training.
         ValueError: no test images, two categories of one name, or a results.csv that is not a benchmark's.
     """
-    table = Path(out) / "results.csv"
+    table = Results(out)
     plan = plan or Plan()
-    rows = read_results(table)
-    keys_file = table.with_suffix(".keys.json")
-    keys: dict[str, str] = json.loads(keys_file.read_text(encoding="utf-8")) if rows and keys_file.exists() else {}
+    rows, keys = table.read()
     sets = [AnomalyFolder(folder) for folder in folders]
     if not sets:
         raise ValueError("No category to work on: give at least one folder of images.")
@@ -97,24 +100,21 @@ def benchmark(
         learned, _ = split(len(data.train), seed)
         steps = 0 if variant in BASELINES else mine.recipe.total_steps(len(learned))
         shown = OWN.get(variant, distance)
-        key = tuple(str(v) for v in (data.name, variant, shown, seed, mine.backbone, mine.size, steps))
+        key = tuple(str(v) for v in (cell(data.name), variant, shown, seed, mine.backbone, mine.size, steps))
         run_name = f"{run_key(data, mine, where, code=MEASURING)} {tested[data.name]}"
         cells.append((data, mine, key, run_name))
-        if variant not in BASELINES and keys.get(" ".join(key)) != run_name:
+        if variant not in BASELINES and keys.get(key) != run_name:
             missing[data.name, variant, seed] = data, mine
     if progress and (waiting := [pair for pair in missing.values() if not is_trained(*pair, where)]):
         say_how_long(waiting, device)
     wanted = []
     with tqdm(cells, desc="benchmark", unit="run", disable=not progress) as bar:
         for data, mine, key, run_name in bar:
-            bar.set_postfix_str(f"{data.name} {mine.variant} seed {mine.seed}")
-            if key not in rows or keys.get(" ".join(key)) != run_name:
+            bar.set_postfix_str(f"{readable(data.name)} {mine.variant} seed {mine.seed}")
+            if keys.get(key) != run_name:
                 result = evaluate(detector(data, mine, device), data, progress=False)
                 rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}
-                _write(table, rows.values())
-                keys[" ".join(key)] = run_name
-                with whole_file(keys_file) as file:
-                    file.write(json.dumps(keys, indent=1) + "\n")
+                table.add(key, rows[key], run_name)
             wanted.append(rows[key])
     return wanted
 
@@ -140,16 +140,99 @@ def detector(data: AnomalyFolder, plan: Plan, device: str = "auto") -> Detector:
     return model
 
 
-def read_results(path: str | Path) -> dict[tuple[str, ...], Row]:
-    """Rows of a `results.csv` by their key; empty where there is no file yet."""
+class Results:
+    """`results.csv` in a folder, and beside it `results.keys.json`, which says what each row is a result of.
+
+    Neither is believed unread. A row counts as done if it parses whole, and if the keys know it, by a hash, as it
+    stands. Several benchmarks may write into one folder: each row is added to what is there at that moment.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.path = Path(folder) / "results.csv"
+        self.keys_file = self.path.with_suffix(".keys.json")
+
+    def read(self) -> tuple[dict[Key, Row], dict[Key, str]]:
+        """Rows by their key, and the names of the runs behind those that count as done.
+
+        Raises:
+            ValueError: the file is another table than a benchmark's.
+        """
+        rows = read_results(self.path)
+        try:
+            known = json.loads(read_whole(self.keys_file))
+            marks = {tuple(entry["key"]): (entry["run"], entry["row"]) for entry in known}
+        except FileNotFoundError:
+            return rows, {}
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            tell(f"{self.keys_file} is damaged: what {self.path.name} holds is measured again.")
+            return rows, {}
+        return rows, {key: marks[key][0] for key, row in rows.items() if key in marks and marks[key][1] == _mark(row)}
+
+    def add(self, key: Key, row: Row, run_name: str) -> None:
+        """Write one row more, or in place of an older one."""
+        with alone(self.path.with_name(".results.lock"), "", lambda: None):
+            rows, keys = self.read()
+            rows[key], keys[key] = row, run_name
+            with whole_file(self.path, newline="") as file:
+                writer = csv.DictWriter(file, KEY + MEASURES)
+                writer.writeheader()
+                writer.writerows(rows.values())
+            entries = [{"key": k, "run": run, "row": _mark(rows[k])} for k, run in keys.items()]
+            with whole_file(self.keys_file) as file:
+                file.write(json.dumps(entries, indent=1) + "\n")
+
+
+def read_results(path: str | Path) -> dict[Key, Row]:
+    """Rows of a `results.csv` by their key; empty where there is no file yet.
+
+    A row that does not parse whole is left out, and that is said.
+
+    Raises:
+        ValueError: the file is another table than a benchmark's.
+    """
     path = Path(path)
-    if not path.exists():
+    try:
+        text = read_whole(path).decode("utf-8", errors="replace")
+    except FileNotFoundError:
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != KEY + MEASURES:
-            raise ValueError(f"{path} is not a benchmark's table (its columns differ). Choose another --out.")
-        return {tuple(row[name] for name in KEY): row for row in reader}
+    lines = text.replace("\0", UNREADABLE).splitlines()  # one row a line: names have no line breaks, see `names.py`
+    if not lines:
+        return {}
+    if _values(lines[0]) != KEY + MEASURES:
+        raise ValueError(f"{path} is not a benchmark's table (its columns differ). Choose another --out.")
+    rows, broken = {}, 0
+    for line in lines[1:]:
+        row = dict(zip(KEY + MEASURES, _values(line), strict=False))
+        if len(_values(line)) == len(KEY + MEASURES) and _parses(row):
+            rows[tuple(row[name] for name in KEY)] = row
+        else:
+            broken += 1
+    if broken:
+        tell(f"{path}: {broken} rows are damaged and were left out.")
+    return rows
+
+
+def _values(line: str) -> tuple[str, ...]:
+    try:
+        return tuple(next(csv.reader([line]), ()))
+    except csv.Error:
+        return ()
+
+
+def _parses(row: Row) -> bool:
+    """Whether a row is one that was written here: whole numbers, measures that are finite or empty."""
+    try:
+        whole = all(int(row[name]) >= 0 for name in ("seed", "size", "steps"))
+        finite = all(math.isfinite(float(row[name])) for name in MEASURES if row[name])
+    except ValueError:
+        return False
+    known = row["variant"] in (*BASELINES, *VARIANTS) and bool(row["category"])
+    return whole and finite and known and UNREADABLE not in "".join(row.values())
+
+
+def _mark(row: Row) -> str:
+    """A hash of a row as it stands."""
+    return hashlib.blake2b(json.dumps(row, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def summary(rows: Iterable[Row]) -> Table:
@@ -195,10 +278,3 @@ def mean_and_spread(rows: Sequence[Row], measure: str) -> str:
 
 def _text(value: Any) -> str:
     return "" if value is None else f"{value:.6g}"
-
-
-def _write(path: Path, rows: Iterable[Row]) -> None:
-    with whole_file(path, newline="") as file:
-        writer = csv.DictWriter(file, KEY + MEASURES)
-        writer.writeheader()
-        writer.writerows(rows)

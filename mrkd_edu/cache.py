@@ -14,6 +14,6 @@ def cache_folder() -> Path:
         'mrkd_edu'
     """
     if chosen := os.environ.get("MRKD_EDU_CACHE"):
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen))  # unlike that of `Path`, it leaves a name such as ~x as it is
     base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "mrkd_edu"

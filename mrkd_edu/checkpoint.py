@@ -6,15 +6,23 @@ generator made of the seed and the step's number, see `train.py`.
 
 from __future__ import annotations
 
+import copy
+import hashlib
+import io
+import math
 import signal
+import sys
 import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm.auto import tqdm
 
-from mrkd_edu.writing import whole_file
+from mrkd_edu.writing import NotWritten, read_whole, whole_file
+
+DIGEST = 16  # bytes of the hash in front of a checkpoint
 
 
 class TrainingError(RuntimeError):
@@ -74,41 +82,85 @@ def diverged(what: str) -> str:
     )
 
 
+class Damaged(TrainingError):
+    """A checkpoint that is none, or not whole."""
+
+
 class Checkpoint:
-    """Everything that a training needs to continue: weights, optimiser, and how far it came."""
+    """Everything that a training needs to continue: weights, optimiser, and how far it came.
+
+    A file is a hash and what it is the hash of, so that half a file or a flipped bit is found before it is used.
+    """
 
     def __init__(self, path: Path | None, identity: str, history: History, **parts: Any):
         self.path, self.identity, self.history, self.parts = path, identity, history, parts
+        self.trouble: NotWritten | None = None  # with the last saving
 
     def save(self) -> None:
-        """Write the file. Raises `TrainingError` where a weight is not finite; the older file stays."""
+        """Write the file. Raises `TrainingError` where a weight is not finite; the older file stays.
+
+        A file that cannot be written does not end a training: that is said once, and kept in `trouble`.
+        """
         state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
         if not all(bool(value.isfinite().all()) for value in state["student"].values()):
             raise TrainingError(diverged(f"weights after step {len(self.history.loss)} are not finite"))
         if self.path is None:
             return
         state.update(identity=self.identity, history=asdict(self.history))
-        with whole_file(self.path, "wb") as file:  # a kill in between leaves the older checkpoint whole
-            torch.save(state, file)
+        memory = io.BytesIO()  # torch says "unexpected pos" where a disk is full; the system says what is wrong
+        torch.save(state, memory)
+        content = memory.getvalue()
+        try:
+            with whole_file(self.path, "wb") as file:  # a kill in between leaves the older checkpoint whole
+                file.write(_hash(content) + content)
+        except NotWritten as error:
+            if self.trouble is None:
+                tqdm.write(f"The training goes on without checkpoints: {error}", file=sys.stderr)
+            self.trouble = error
+        else:
+            self.trouble = None
 
     def load(self) -> None:
-        """Continue from the file where there is one. Raises `TrainingError` where it does not fit."""
+        """Continue from the file where there is one.
+
+        Raises:
+            Damaged: the file is no checkpoint, or not whole. Nothing was changed.
+            TrainingError: it belongs to another training.
+        """
         if self.path is None or not self.path.exists():
             return
+        damaged = Damaged(f"{self.path} is damaged or not a checkpoint. Delete the file to start anew.")
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-            identity = state["identity"]
-        except Exception as error:  # a damaged file fails with almost any error
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            raise TrainingError(
-                f"{self.path} is damaged or not a checkpoint ({reason}). Delete the file to start anew."
-            ) from error
+            state = read_checkpoint(self.path)
+            identity, history = state["identity"], History(**state["history"])
+            if not isinstance(identity, str) or not all(map(math.isfinite, history.loss)):
+                raise ValueError("no history")
+        except Exception as error:  # what is no checkpoint fails with almost any error
+            raise damaged from error
         if identity != self.identity:
             raise TrainingError(
                 f"{self.path} belongs to another training.\n  there: {identity}\n  here:  {self.identity}\n"
                 "Resume with the same settings, or delete the file to start anew."
             )
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
-        for name, value in state["history"].items():
+        before = {name: copy.deepcopy(part.state_dict()) for name, part in self.parts.items()}
+        try:
+            for name, part in self.parts.items():
+                part.load_state_dict(state[name])
+        except Exception as error:  # a part is missing, or has other weights
+            for name, part in self.parts.items():
+                part.load_state_dict(before[name])
+            raise damaged from error
+        for name, value in asdict(history).items():
             setattr(self.history, name, value)
+
+
+def read_checkpoint(path: Path) -> Any:
+    """What a checkpoint holds. Raises almost any error where it is damaged."""
+    content = read_whole(path)
+    if content[:DIGEST] != _hash(content[DIGEST:]):
+        raise ValueError(f"{path} is not the file that was written")
+    return torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
+
+
+def _hash(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST).digest()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import sys
 import webbrowser
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,13 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as without_markup
 from rich.table import Table
 from rich.text import Text
 
 from mrkd_edu import __version__
+from mrkd_edu.names import readable
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from mrkd_edu.data.folder import AnomalyFolder
     from mrkd_edu.run import Plan
 
@@ -194,7 +199,8 @@ def evaluate(
         from mrkd_edu.evaluate import evaluate as measure
         from mrkd_edu.model import MRKD
 
-        result = measure(MRKD.load(run, device), opened(data), progress=not as_json)
+        folder = opened(data)
+        result = measure(MRKD.load(run, device), folder, progress=not as_json)
         if as_json:
             facts = {"category": result.category, "variant": result.variant, "threshold": result.threshold}
             leaks = {"leakage_per_scale": result.leakage, "leakage_from": result.leakage_from}
@@ -208,7 +214,7 @@ def evaluate(
         if result.leakage_from == "synthetic":
             say("Leakage: on synthetic defects of the kind that ilm and mrkd trained with, which favours these two.")
         if missing := [name for name, value in result.metrics.items() if value is None]:
-            console.print(f"Not measurable on this data: {', '.join(missing)} (no defective images, or no masks).")
+            say(f"Not measurable on this data: {', '.join(missing)} ({lacking(folder)}).")
 
 
 @app.command()
@@ -227,7 +233,7 @@ def predict(
         from mrkd_edu.model import MRKD
         from mrkd_edu.predictions import write_predictions
 
-        paths = list_images(images) if images.is_dir() else [images]
+        paths = list_images(images) if os.path.isdir(images) else [images]  # a name that cannot be is no folder
         if not paths:
             raise ValueError(f"{images} holds no images.")
         rows = write_predictions(MRKD.load(run, device), paths, out, progress=len(paths) > 1)
@@ -237,7 +243,7 @@ def predict(
             word, _, why = row["verdict"].partition(": ")
             table.add_row(escape(row["image"]), row["score"], Text(word, colour))
             if why:
-                problems.print(f"Unreadable: {why}", markup=False, soft_wrap=True)
+                say(f"Unreadable: {why}", problems)
         console.print(table)
         say(f"Heat maps and scores.csv: {out}")
         if all(not row["score"] for row in rows):
@@ -287,7 +293,7 @@ def benchmark(
             passed_over += [] if found == [folder] else [f for f in visible_folders(folder) if f not in found]
         if passed_over:
             names = ", ".join(map(str, passed_over))
-            problems.print(f"Passed over, for they are no categories: {names}", markup=False, soft_wrap=True)
+            say(f"Passed over, for they are no categories: {names}", problems)
         for folder in folders:
             opened(folder)
         rows = run_benchmark(
@@ -327,7 +333,7 @@ def leakage(
             s = model.settings
             if (s.strides, s.standardise) != (first.strides, first.standardise):
                 raise ValueError(f"{run} and {runs[0]} have other scales or features: their leakage has other units.")
-            if s.history.get("category", folder.name) != folder.name:
+            if s.history.get("category", readable(folder.name)) != readable(folder.name):
                 raise ValueError(f"{run} was trained on {s.history['category']}, not on {folder.name}.")
         strides = first.strides
         by_kind = {name: leakage_by_kind(model, folder) for name, model in models.items()}
@@ -339,11 +345,10 @@ def leakage(
                 table.add_row(escape(name), escape(kind), *(f"{v:.3f}" for v in (*scales, sum(scales) / len(scales))))
         console.print(table)
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            leakage_kinds(by_kind, strides).savefig(out / "leakage_kinds.png", dpi=100)
-            if folder.name in CATEGORIES and (data / "toy.json").exists():
+            draw(leakage_kinds(by_kind, strides), out / "leakage_kinds.png")
+            if folder.name in CATEGORIES and os.path.exists(data / "toy.json"):
                 growing = {name: leakage_by_strength(model, folder.name) for name, model in models.items()}
-                leakage_strengths(growing, STRENGTHS).savefig(out / "leakage_strength.png", dpi=100)
+                draw(leakage_strengths(growing, STRENGTHS), out / "leakage_strength.png")
             say(f"Figures: {out}")
 
 
@@ -387,7 +392,7 @@ def theatre(
         for (form, _, variant), plan in plans.items():  # a file after each: an interruption loses one training at most
             acts += play(category, plan, looks, variants=[variant], recipe=form, device=device)
             write_acts(out / "theatre.csv", acts)
-        theatre_curves(acts).savefig(out / "theatre.png", dpi=100)
+        draw(theatre_curves(acts), out / "theatre.png")
         title = escape(category.name)
         table = Table("student", "seed", "steps", title=title, title_justify="left")
         for name in ("loss", "image\nAUROC", "ceiling", "pixel\nAUROC", "leakage"):
@@ -494,15 +499,23 @@ def opened(folder: Path, tested: bool = True) -> AnomalyFolder:
     from mrkd_edu.data.folder import AnomalyFolder as Folder
 
     data = Folder(folder)
-    problems.print(data.taken(), markup=False, soft_wrap=True)
+    say(data.taken(), problems)
     if tested and (again := data.repeated()):
         names = ", ".join(path.name for path in again[:5]) + (" ..." if len(again) > 5 else "")
-        problems.print(
-            f"{len(again)} test images are training images as well ({names}): what is measured here is worth nothing.",
-            markup=False,
-            soft_wrap=True,
-        )
+        what = f"{len(again)} test images are training images as well ({names})"
+        say(f"{what}: what is measured here is worth nothing.", problems)
     return data
+
+
+def lacking(data: AnomalyFolder) -> str:
+    """What a test set lacks for all measures."""
+    labels = data.test_labels
+    lacks = {
+        "no normal test images": labels.all(),
+        "no defective test images": not labels.any(),
+        "no masks": labels.any() and not data.has_masks,
+    }
+    return ", ".join(what for what, so in lacks.items() if so) or "no place for a synthetic defect"
 
 
 def seed_numbers(text: str) -> list[int]:
@@ -513,9 +526,22 @@ def seed_numbers(text: str) -> list[int]:
     return numbers
 
 
-def say(text: str) -> None:
-    """Print as it is: no line breaks in paths, no markup in file names."""
-    console.print(text, markup=False, soft_wrap=True)
+def say(text: str, to: Console = console) -> None:
+    """Print as it is: no line breaks in paths, no markup in file names, nothing that steers the terminal."""
+    to.print(readable(text, lines=True), markup=False, soft_wrap=True)
+
+
+def escape(name: str) -> str:
+    """A name for a table: no markup, and nothing that steers the terminal."""
+    return without_markup(readable(name))
+
+
+def draw(figure: Figure, path: Path) -> None:
+    """A figure as a PNG file, whole or not at all."""
+    from mrkd_edu.writing import whole_file
+
+    with whole_file(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=100)
 
 
 def number(value: float | None, digits: int) -> str:
@@ -529,22 +555,40 @@ def errors() -> Iterator[None]:
     from mrkd_edu.data.images import DataError
     from mrkd_edu.efficientnet_lite import WeightsNotFound
     from mrkd_edu.train import TrainingError
+    from mrkd_edu.writing import Taken
 
+    expected = (DataError, WeightsNotFound, TrainingError, Taken, ValueError, OSError)
     try:
         yield
-    except (DataError, WeightsNotFound, TrainingError, ValueError, OSError) as error:
-        if os.environ.get("MRKD_EDU_DEBUG"):
-            raise
-        problems.print("[bold red]Error:[/bold red]", end=" ")
-        problems.print(str(error), markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
     except KeyboardInterrupt:
         problems.print("\nInterrupted. Training so far is kept: the same command goes on (`train`: with --resume).")
         raise typer.Exit(130) from None
+    except Exception as error:
+        no_memory = out_of_memory(error)
+        if os.environ.get("MRKD_EDU_DEBUG") or not (no_memory or isinstance(error, expected)):
+            raise
+        problems.print("[bold red]Error:[/bold red]", end=" ")
+        say(no_memory or str(error), problems)
+        raise typer.Exit(1) from error
+
+
+def out_of_memory(error: Exception) -> str:
+    """What to do where there was not enough memory; empty where that was not it. Torch has many words for it."""
+    words = str(error).lower()
+    told = any(phrase in words for phrase in ("out of memory", "not enough memory", "allocate memory"))
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told):
+        return (
+            "There is not enough memory. Take smaller images (--size 128) or another device (--device cpu), or close "
+            "other programs."
+        )
+    return ""
 
 
 def main() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):  # a file or pipe may have a code page without the letters of a name
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder, Sample
+from mrkd_edu.data.images import ImageStack
 from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.leakage import LeakageUndefined, explained, leakage, leakage_sums, shares
@@ -74,11 +75,31 @@ class Evaluation:
         return verdict(self.scores, self.threshold)
 
 
-def check_test_set(data: AnomalyFolder, size: int) -> np.ndarray | None:
-    """Find out before a long training whether `evaluate` will have what it needs.
+def check_test_set(data: AnomalyFolder, size: int) -> None:
+    """Find out before a long training whether `evaluate` will have what it needs, and whether every image can be read.
 
-    Returns:
-        The ground truth that `evaluate` measures with, (N, size, size) bool, or None where the data has no masks.
+    Raises:
+        ValueError: the data has no test images.
+        data.images.DataError: a mask or an image cannot be used; the message names it.
+    """
+    ground_truth(data, size)
+    check_images(data, size)
+
+
+def check_images(data: AnomalyFolder, size: int) -> None:
+    """Decode every image once, those to train on as well, and keep none. No header tells that a file is cut off.
+
+    Raises:
+        data.images.DataError: an image or a twin cannot be read; the message names it.
+    """
+    files = [path for sample in data.train + data.test for path in (sample.path, sample.twin) if path is not None]
+    images = ImageStack(files, size, memory=0)
+    for start in range(0, len(images), BATCH):
+        images[start : start + BATCH]
+
+
+def ground_truth(data: AnomalyFolder, size: int) -> np.ndarray | None:
+    """What `evaluate` measures with, (N, size, size) bool, or None where the data has no masks.
 
     Raises:
         ValueError: the data has no test images.
@@ -106,7 +127,7 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
         ValueError: the data has no test images.
     """
     size = model.settings.size
-    masks = check_test_set(data, size)  # (N, S, S)
+    masks = ground_truth(data, size)  # (N, S, S)
     model.eval()
     images = data.test_images(size)
     model.anomaly_maps(images[:BATCH])  # a first batch is slower than all others: it is not timed

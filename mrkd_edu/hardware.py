@@ -11,7 +11,7 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def pick_device(device: str = "auto") -> torch.device:
-    """`"auto"` is the GPU where there is one, else the CPU; any other word is taken as torch's.
+    """`"auto"` is the GPU where there is one, else the CPU; or `"cpu"`, `"cuda"`, `"cuda:1"`.
 
     Raises:
         ValueError: unknown device, or a GPU was asked for and there is none.
@@ -26,8 +26,12 @@ def pick_device(device: str = "auto") -> torch.device:
         chosen = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"Unknown device {device!r}. Choose one of: auto, cpu, cuda.") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"Device {device!r} is not supported here. Choose one of: auto, cpu, cuda.")
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("This machine has no CUDA GPU that torch can see. Use --device cpu (or auto).")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"There is no GPU {chosen.index} here, only {torch.cuda.device_count()}, counted from 0.")
     return chosen
 
 
@@ -60,6 +64,17 @@ def number_format(device: torch.device, precision: Precision = "auto") -> torch.
     if precision != "auto" and precision not in formats:
         raise ValueError(f"Unknown precision {precision!r}. Choose one of: auto, {', '.join(formats)}.")
     return quick_dtype(device) if precision == "auto" else formats[precision]
+
+
+def format_name(device: torch.device, precision: Precision = "auto") -> Precision:
+    """The name of `number_format(device, precision)`.
+
+    Example:
+        >>> format_name(torch.device("cpu"), "bf16")
+        'bf16'
+    """
+    names: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+    return names[number_format(device, precision)]
 
 
 def autocast(device: torch.device, precision: Precision = "auto") -> AbstractContextManager:

@@ -14,9 +14,8 @@ This file wires the parts; each part has a file of its own. Training is in `trai
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -35,25 +34,23 @@ from torch import Tensor, nn
 from mrkd_edu import __version__
 from mrkd_edu.data.images import ImageStack, list_images, read_image, some_images
 from mrkd_edu.distance import add_scales, cosine_distance, image_score
+from mrkd_edu.efficientnet_lite import WeightsNotFound
 from mrkd_edu.flm import FeatureMasking
-from mrkd_edu.hardware import Precision, autocast, number_format, pick_device
+from mrkd_edu.hardware import Precision, autocast, format_name, number_format, pick_device
 from mrkd_edu.mahalanobis import Mahalanobis
+from mrkd_edu.manifest import ModelError, read_model, write_model
 from mrkd_edu.recipe import RECIPES, Distance
 from mrkd_edu.standardise import Standardise
 from mrkd_edu.student import Student
 from mrkd_edu.teacher import OFFLINE_TEACHER, Teacher
-from mrkd_edu.writing import whole_file
 
 Variant = Literal["nn", "gauss", "template", "rd", "ilm", "flm", "mrkd"]
 VARIANTS: tuple[Variant, ...] = ("rd", "ilm", "flm", "mrkd")
 BASELINES: tuple[Variant, ...] = ("nn", "gauss", "template")  # no student: neighbours.py and controls.py
 DISTANCES: tuple[Distance, ...] = ("cosine", "mahalanobis")
+ROUNDING = 1e-3  # share of a score that rounding may change, in another batch or on another machine
 FLOOR = 0.3  # of the cosine distance of standardised features; docs/recipe.md has the measurements
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
-
-
-class ModelError(ValueError):
-    """A saved model that cannot be used; the message says why and what to do."""
 
 
 def verdict(scores: np.ndarray, threshold: float | None) -> np.ndarray:
@@ -119,6 +116,7 @@ class Settings:
     distance: Distance = "cosine"
     weights: tuple[float, ...] | None = None
     threshold: float | None = None
+    threshold_in: Precision | None = None  # the number format of the scores that the threshold was chosen from
     history: dict[str, Any] = field(default_factory=dict)
 
 
@@ -144,8 +142,14 @@ class Detector(nn.Module):
         return self.teacher.mean.device
 
     def autocast(self) -> AbstractContextManager:
-        """Context in which the networks run in the model's number format."""
-        return autocast(self.device, self.settings.precision)
+        """Context in which the networks run in the model's number format.
+
+        Scores in another format differ by up to 4 %. So a model with a threshold stays in the format that the threshold
+        was chosen in, also on a machine where another one is quicker; without its threshold it is free again.
+        """
+        settings = self.settings
+        chosen = settings.threshold_in if settings.threshold is not None else None
+        return autocast(self.device, chosen or settings.precision)
 
     def predict(self, images: ImageLike | Sequence[ImageLike], *, batch: int = 16) -> Prediction:
         """Score images of any size and mode.
@@ -167,9 +171,7 @@ class Detector(nn.Module):
             pixels.append(chunk)
             maps.append(self.anomaly_maps(torch.from_numpy(chunk).permute(0, 3, 1, 2)).cpu())
         joined = torch.cat(maps)  # (N, S, S)
-        return Prediction(
-            image_score(joined).numpy(), joined.numpy(), np.concatenate(pixels), self.settings.threshold
-        )
+        return Prediction(image_score(joined).numpy(), joined.numpy(), np.concatenate(pixels), self.settings.threshold)
 
     def calibrate(self, scores: np.ndarray, false_alarms: float = 0.05) -> float:
         r"""Set the threshold from the scores of *normal* images the student was not trained on.
@@ -180,7 +182,8 @@ class Detector(nn.Module):
         .. math:: \mu + t_{n-1,\,1-\alpha} \; s \sqrt{1 + 1/n},
 
         which a share :math:`\alpha` of new normal images exceeds if scores are normally distributed. Student's
-        :math:`t` widens it where few images make :math:`s` unsure.
+        :math:`t` widens it where few images make :math:`s` unsure. Scores that are all the same are taken to spread by
+        a thousandth, for the next one may be rounded otherwise.
 
         Args:
             scores: (n,) of normal images.
@@ -199,7 +202,10 @@ class Detector(nn.Module):
         if not 0 < false_alarms < 1:
             raise ValueError(f"false_alarms is a share between 0 and 1; got {false_alarms}.")
         reach = stats.t.ppf(1 - false_alarms, n - 1) * np.sqrt(1 + 1 / n)
-        self.settings.threshold = float(scores.mean() + reach * scores.std(ddof=1))
+        spread = max(scores.std(ddof=1), ROUNDING * abs(scores.mean()))
+        if self.settings.threshold is None or self.settings.threshold_in is None:
+            self.settings.threshold_in = format_name(self.device, self.settings.precision)
+        self.settings.threshold = float(scores.mean() + reach * spread)
         return self.settings.threshold
 
 
@@ -377,20 +383,14 @@ class MRKD(Restorer):
         return maps if self.flm is None else self.flm(maps, generator)
 
     def save(self, folder: str | Path) -> Path:
-        """Write `model.safetensors` (student and FLM; the teacher is fetched by name) and `model.json`."""
-        folder = Path(folder)
+        """Write `model.safetensors` (student and FLM; the teacher is fetched by name) and `model.json`.
+
+        Raises:
+            writing.NotWritten: the folder cannot be written, or the disk is full; what was there before stays.
+        """
         weights = {k: v.contiguous() for k, v in self.state_dict().items() if not k.startswith("teacher.")}
-        content = to_bytes(weights)
-        facts = {
-            "mrkd_edu": __version__,
-            "teacher_fingerprint": self.teacher.fingerprint(),
-            "weights_hash": _hash(content),
-            "settings": asdict(self.settings),
-        }
-        with whole_file(folder / "model.safetensors", "wb") as file:
-            file.write(content)
-        with whole_file(folder / "model.json") as file:  # last: it says which weights belong to it
-            file.write(json.dumps(facts, indent=2) + "\n")
+        folder = Path(folder)
+        write_model(folder, to_bytes(weights), asdict(self.settings), self.teacher.fingerprint(), __version__)
         return folder
 
     @classmethod
@@ -402,39 +402,22 @@ class MRKD(Restorer):
             WeightsNotFound: the teacher's weights are missing.
         """
         folder = Path(folder)
+        manifest, content = read_model(folder)
+        settings = manifest.settings.model_dump()
+        learned = {name: settings.pop(name) for name in ("weights", "threshold", "threshold_in", "history")}
         try:
-            facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-            settings, fingerprint = facts["settings"], facts["teacher_fingerprint"]
-            if older := [name for name in ("standardise", "squeeze", "distance") if name not in settings]:
-                raise ModelError(f"{folder} holds a model of an older design, without `{older[0]}`. Train again.")
-            for name in ("strides", "drop", "weights"):
-                if isinstance(settings[name], list):
-                    settings[name] = tuple(settings[name])
-            learned = {name: settings.pop(name) for name in ("weights", "threshold", "history")}
-            _check_learned(learned["weights"], learned["threshold"], len(settings["strides"]))
-            content = (folder / "model.safetensors").read_bytes()
-            if _hash(content) != facts["weights_hash"]:
-                raise ModelError(
-                    f"{folder / 'model.safetensors'} is not the file that {folder / 'model.json'} was written with: it "
-                    "is damaged, of another model, or just being written. Copy both again, or train again."
-                )
             weights = from_bytes(content)
             model = cls(**settings)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise ModelError(
-                f"{folder} holds no trained model ({Path(error.filename or '').name or error} is missing). "
-                "Train one:  mrkd-edu train DATA --out RUN"
-            ) from error
-        except ModelError:
+        except WeightsNotFound:
             raise
         except SafetensorError as error:
             raise ModelError(f"{folder / 'model.safetensors'} is damaged ({error}). Train again.") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # no JSON, or not what we write
-            raise ModelError(
-                f"{folder / 'model.json'} is not a model description: {error!r}. Train again."
-            ) from error
+        except (ValueError, RuntimeError) as error:  # settings that are each possible, but not together
+            raise ModelError(f"{folder / 'model.json'} describes no model: {error} Train again.") from error
         model.settings = replace(model.settings, **learned)
-        if fingerprint != model.teacher.fingerprint():
+        if learned["weights"] is not None and len(learned["weights"]) != len(model.settings.strides):
+            raise ModelError(f"{folder / 'model.json'} has weights of {len(learned['weights'])} scales. Train again.")
+        if manifest.teacher_fingerprint != model.teacher.fingerprint():
             raise ModelError(
                 f"The student in {folder} was trained with other weights of {model.settings.backbone} than those "
                 "installed here. Install the same weights, or train again."
@@ -448,21 +431,9 @@ class MRKD(Restorer):
         return model.to(pick_device(device)).eval()
 
 
-def _hash(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-def _check_learned(weights: Any, threshold: Any, scales: int) -> None:
-    """Raise `ValueError` where what a model has learned beside its weights cannot be meant."""
-    if threshold is not None and not math.isfinite(threshold):
-        raise ValueError(f"its threshold is {threshold}")
-    if weights is not None and (len(weights) != scales or not all(0 <= w < math.inf for w in weights)):
-        raise ValueError(f"its weights of {scales} scales are {weights}")
-
-
 def _as_list(images: Any) -> list[Any]:
     """One image, a folder, a batch or a list to a list of single images."""
-    if isinstance(images, (str, Path)) and Path(images).is_dir():
+    if isinstance(images, (str, Path)) and os.path.isdir(images):
         images = list_images(Path(images))
     if isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4:
         images = list(images)

@@ -20,6 +20,7 @@ from mrkd_edu.evaluate import check_test_set, evaluate
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import Detector, Variant
 from mrkd_edu.run import Plan, stages
+from mrkd_edu.writing import whole_file
 
 BATCH = 16
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -156,9 +157,7 @@ def watched(
 
 def write_acts(path: str | Path, acts: Sequence[Act]) -> None:
     """Acts as a CSV file, leakage with one column a scale."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, newline="") as file:
         writer = csv.writer(file)
         scales = max(len(a.leakage or []) for a in acts)
         names = ["recipe", "variant", "seed", "step", "seconds", "loss", "image_auroc", "ceiling", "pixel_auroc"]

@@ -24,14 +24,23 @@ What of `paper` still differs from the published code:
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from mrkd_edu.distance import LossForm
 
 Choice = TypeVar("Choice")
 Distance = Literal["cosine", "mahalanobis"]
+Schedule = Literal["constant", "cosine"]
+Squeeze = Literal[1, 2]
+CHOICES = {  # of a recipe's settings that are one of several
+    "schedule": get_args(Schedule),
+    "loss": get_args(LossForm),
+    "distance": get_args(Distance),
+    "squeeze": get_args(Squeeze),
+}
 
 
 def budget(quick: Choice, full: Choice) -> Choice:
@@ -87,12 +96,12 @@ class Recipe:
     lr: float = 0.005
     betas: tuple[float, float] = (0.5, 0.999)
     warmup: int = 24
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     loss: LossForm = "flattened"
     size: int = 192
     strides: tuple[int, ...] = (8, 16, 32)
     width: int | None = 128
-    squeeze: Literal[1, 2] = 1
+    squeeze: Squeeze = 1
     standardise: bool = True
     distance: Distance = "cosine"
     weigh: bool = True
@@ -105,8 +114,15 @@ class Recipe:
             raise ValueError(f"A recipe counts steps or epochs, not both; got {self.steps} and {self.epochs}.")
         length = self.epochs if self.steps is None else self.steps
         assert length is not None
-        if length < 1 or self.batch < 2 or self.lr <= 0:
-            raise ValueError(f"A recipe needs steps or epochs >= 1, batch >= 2 and lr > 0; got {self}.")
+        if length < 1 or self.batch < 2 or not 0 < self.lr < math.inf or self.warmup < 0:
+            raise ValueError(
+                f"A recipe needs steps or epochs >= 1, batch >= 2, lr > 0 and finite, warmup >= 0; got {self}."
+            )
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"Recipe({name}={getattr(self, name)!r}): choose one of {', '.join(map(str, choices))}."
+                )
 
     @property
     def architecture(self) -> dict[str, Any]:

@@ -27,7 +27,9 @@ from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_image
 from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.model import VARIANTS
+from mrkd_edu.names import readable
 from mrkd_edu.plots import THRESHOLDS_SHOWN, TIMES, VARIANT_COLOURS
+from mrkd_edu.writing import whole_file
 
 PICTURE_SIDE = 320  # pixels of a photograph in the report
 JPEG_QUALITY = 85
@@ -188,8 +190,8 @@ def write_report(
         f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n"
         f'<body>\n<main style="{_columns(len(evaluations))}">\n{body}\n</main>\n</body>\n</html>\n'
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8", errors="replace")  # file names may hold what is no text
+    with whole_file(path) as file:
+        file.write(readable(page, lines=True))  # file names may hold what is no text
     return path
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +22,28 @@ import torch
 
 import mrkd_edu
 from mrkd_edu.cache import cache_folder
+from mrkd_edu.checkpoint import Damaged
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import ImageStack, some_images
 from mrkd_edu.hardware import Precision, number_format, pick_device
 from mrkd_edu.model import DISTANCES, MRKD, ModelError, Restorer, Variant
+from mrkd_edu.names import readable, tell
 from mrkd_edu.nsa import NSA, preset
 from mrkd_edu.recipe import RECIPES, Distance, Recipe
 from mrkd_edu.scales import choose_weights
 from mrkd_edu.teacher import OFFLINE_TEACHER
 from mrkd_edu.train import History, Moment, fit, forecast
+from mrkd_edu.writing import NotWritten, alone, check_room
 
 HOLD_OUT, WEIGHTS = 2, 4  # streams of random numbers; `train.py` has 0 and 1, `evaluate.py` 3
 WORTH_A_WORD = 100  # steps; of a longer training it is said beforehand how long it will take
+CHECKPOINT, LOCK = "checkpoint.pt", ".lock"  # in the folder of a run
 HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
 CODE = (  # the files that decide what a training gives
-    *("cache.py", "checkpoint.py", "data/folder.py", "data/images.py", "data/masks.py", "distance.py"),
-    *("efficientnet_lite.py", "flm.py", "hardware.py", "ilm.py", "mahalanobis.py", "metrics.py", "model.py", "nsa.py"),
-    *("poisson.py", "recipe.py", "run.py", "scales.py", "standardise.py", "student.py", "teacher.py", "train.py"),
-    "writing.py",
+    *("cache.py", "checkpoint.py", "data/files.py", "data/folder.py", "data/images.py", "data/masks.py"),
+    *("distance.py", "efficientnet_lite.py", "flm.py", "hardware.py", "ilm.py", "mahalanobis.py", "manifest.py"),
+    *("metrics.py", "model.py", "names.py", "nsa.py", "poisson.py", "recipe.py", "run.py", "scales.py"),
+    *("standardise.py", "student.py", "teacher.py", "train.py", "writing.py"),
 )
 
 
@@ -98,20 +103,51 @@ def run(
     Raises:
         data.images.DataError: images that cannot be read.
         TrainingError: the training failed.
+        writing.Taken: another training is writing into `out`.
+        writing.NotWritten: `out` cannot be written; where a training had ended, the message says where its model is.
     """
     where = pick_device(device)
-    if cache and (model := _cached(data, plan, where)) is not None:
-        if out is not None:
-            model.save(out)
-        return model
+    home = _home(data, plan, where)
+    folder = Path(out) if out is not None else None
+    with ExitStack() as alone_there:
+        if cache:
+            waits = partial(tell, f"Another process trains {plan.variant} on {data.name} just now: waiting for it.")
+            alone_there.enter_context(alone(home / LOCK, "", waits))
+        trained = _cached(data, plan, where) if cache else None
+        model = trained or build(plan)
+        if folder is not None:
+            other = f"Another training is writing into {folder}: wait for it, or choose another folder (--out)."
+            alone_there.enter_context(alone(folder / LOCK, other))
+            check_room(folder, _room(model))
+        if trained is None:
+            kept = home if cache and _can_keep(home, _room(model)) else None
+            _train(model, data, plan, folder, kept, resume, device, progress, callback)
+        elif folder is not None:
+            model.save(folder)
+            (folder / CHECKPOINT).unlink(missing_ok=True)  # of a training that was finished elsewhere
+    return model
 
-    model, work = build(plan), divide(data, plan)
+
+def _train(
+    model: MRKD,
+    data: AnomalyFolder,
+    plan: Plan,
+    folder: Path | None,
+    kept: Path | None,
+    resume: bool,
+    device: str,
+    progress: bool,
+    callback: Callable[[Moment], Any] | None,
+) -> None:
+    """Train, and write the model into `folder` and into the cache's `kept`, where there are such."""
+    work = divide(data, plan)
     if progress:
         say_how_long([(data, plan)], device)
-    kept = _home(data, plan, where)
-    folder = Path(out) if out is not None else kept if cache else None
-    checkpoint = folder / "checkpoint.pt" if folder else None
-    history = fit(
+    here = folder or kept
+    checkpoint = here / CHECKPOINT if here else None
+    ours = folder is None  # the cache's own folder is named by its settings: always the same training
+    learn = partial(
+        fit,
         model,
         work.learned,
         recipe=plan.recipe,
@@ -119,19 +155,61 @@ def run(
         seed=plan.seed,
         device=device,
         checkpoint=checkpoint,
-        resume=resume or out is None,  # the cache's own folder is named by its settings: always the same training
+        resume=resume or ours,
         progress=progress,
         callback=callback,
     )
+    try:
+        history = learn()
+    except Damaged:
+        if not ours or checkpoint is None:
+            raise
+        checkpoint.unlink()  # nobody but us wrote it: start anew
+        history = learn()
     scales = finish(model, work, plan)
     model.settings.history = _facts(history, data, plan, work.nsa, scales)
-    if folder is not None:
-        model.save(folder)
-    if cache and folder != kept:
-        model.save(kept)
+    _keep(model, folder, kept)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    return model
+
+
+def _room(model: MRKD) -> int:
+    """Bytes of two checkpoints, an older and a newer one, and of the model: Adam keeps two numbers for each weight."""
+    return sum(7 * p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
+
+
+def _can_keep(home: Path, room: int) -> bool:
+    """Whether the cache can be written. If not, that is said, and one works without."""
+    try:
+        check_room(home, room)
+    except NotWritten as error:
+        tell(f"Nothing is kept for the next time. {error} (MRKD_EDU_CACHE names another folder for the cache.)")
+        return False
+    return True
+
+
+def _keep(model: MRKD, folder: Path | None, kept: Path | None) -> None:
+    """Write a trained model into the cache and where it is asked for. What was trained is not lost to a full disk."""
+    failed: list[tuple[Path, NotWritten]] = []
+    for place in (kept, folder):  # the cache first: from there it can be had again
+        if place is not None:
+            try:
+                model.save(place)
+            except NotWritten as error:
+                failed.append((place, error))
+    if not failed:
+        return
+    place, why = failed[-1]
+    if place == kept:
+        if folder is not None:  # where it is asked for it is
+            tell(f"Nothing is kept for the next time. {why}")
+            return
+        raise why
+    if kept is not None and len(failed) == 1:
+        raise NotWritten(f"{why} The trained model is kept: give the same command again.") from why
+    rescue = Path(tempfile.mkdtemp(prefix="mrkd_edu_"))
+    model.save(rescue)
+    raise NotWritten(f"{why} The trained model is in {rescue}.") from why
 
 
 def _home(data: AnomalyFolder, plan: Plan, device: torch.device) -> Path:
@@ -157,8 +235,7 @@ def _cached(data: AnomalyFolder, plan: Plan, device: torch.device) -> MRKD | Non
             continue
         try:
             model = MRKD.load(kept, str(device))
-        except ModelError:  # damaged: train anew
-            shutil.rmtree(kept)
+        except ModelError:  # damaged: train anew, and write over it
             continue
         facts = model.settings.history
         how = ""
@@ -166,9 +243,10 @@ def _cached(data: AnomalyFolder, plan: Plan, device: torch.device) -> MRKD | Non
             model.settings.distance = plan.recipe.distance
             facts["scales"] = finish(model, divide(data, plan), plan)
             facts["plan"] = _plain(plan)
-            model.save(_home(data, plan, device))
+            with suppress(NotWritten):  # it is judged anew the next time
+                model.save(_home(data, plan, device))
             how = f", now judged by the {plan.recipe.distance} distance"
-        _tell(
+        tell(
             f"Reused run {_home(data, plan, device).name[:8]}: {plan.variant} on {data.name}, {facts['steps']} steps, "
             f"seed {plan.seed}, trained before in {facts['seconds']:.0f} s{how}."
         )
@@ -237,9 +315,7 @@ class Work:
 def build(plan: Plan) -> MRKD:
     """The model of a plan, before its training."""
     architecture = plan.recipe.architecture
-    return MRKD(
-        plan.backbone, plan.variant, size=plan.size, precision=plan.precision, seed=plan.seed, **architecture
-    )
+    return MRKD(plan.backbone, plan.variant, size=plan.size, precision=plan.precision, seed=plan.seed, **architecture)
 
 
 def divide(data: AnomalyFolder, plan: Plan) -> Work:
@@ -301,7 +377,7 @@ def run_key(data: AnomalyFolder, plan: Plan, device: torch.device, code: Sequenc
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(_plain(plan), sort_keys=True).encode())
-    digest.update(f"{data.name} {data.fingerprint('train')}".encode())
+    digest.update(f"{data.name} {data.fingerprint('train')}".encode(errors="surrogateescape"))
     digest.update(f"{device.type} {number_format(device, plan.precision)} torch {torch.__version__}".encode())
     package = Path(mrkd_edu.__file__).parent
     for name in (*CODE, *code):
@@ -321,7 +397,7 @@ def _facts(
         "plan": _plain(plan),
         "nsa": _plain(nsa),
         "scales": scales,
-        "category": data.name,
+        "category": readable(data.name),
     }
 
 
@@ -342,7 +418,7 @@ def say_how_long(trainings: Sequence[tuple[AnomalyFolder, Plan]], device: str = 
         seconds += timed[plan.variant] * its_steps
     if steps:
         what = f"{len(trainings)} trainings" if len(trainings) > 1 else f"{plan.variant} on {data.name}"
-        _tell(f"{what}: {steps} steps of {plan.recipe.batch} images, about {duration(seconds)} on this machine.")
+        tell(f"{what}: {steps} steps of {plan.recipe.batch} images, about {duration(seconds)} on this machine.")
 
 
 def duration(seconds: float) -> str:
@@ -361,8 +437,3 @@ def duration(seconds: float) -> str:
 
 def _plain(settings: Any) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(settings)))
-
-
-def _tell(message: str) -> None:
-    """Say what happened: on stderr, away from results; but a notebook paints stderr red, so there on stdout."""
-    print(message, file=sys.stdout if type(sys.stdout).__module__.startswith("ipykernel") else sys.stderr)

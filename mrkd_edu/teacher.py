@@ -158,7 +158,10 @@ class Teacher(nn.Module):
         self.backbone = backbone
         self.register_buffer("mean", torch.tensor(entry.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(entry.std).view(1, 3, 1, 1))
-        stages = nn.ModuleList(entry.build(pretrained)).eval()
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # networks draw weights before they get theirs: not the caller's numbers
+            stages = nn.ModuleList(entry.build(pretrained)).eval()
         self._fingerprint = _hash(stages)  # before fusing, which rounds differently on other processors
         fuse(stages)
 

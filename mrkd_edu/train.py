@@ -151,6 +151,7 @@ def fit(
                     break
     except (KeyboardInterrupt, DataError):
         if not ctrl_c.cut_short:
+            saved.trouble = None  # it is said again: from here there is nothing to go on from
             saved.save()
         raise
     finally:

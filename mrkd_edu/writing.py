@@ -7,12 +7,25 @@ not mix. (The well-known packages for this are no longer kept up.)
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+
+class NotWritten(OSError):
+    """A file that could not be written; the message names it, and says why and what to do."""
+
+
+class Taken(RuntimeError):
+    """Another process is at work where one wanted to write."""
 
 
 @contextmanager
@@ -24,6 +37,9 @@ def whole_file(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO
         mode: `"w"` or `"wb"`.
         options: of `open`; text is UTF-8 unless told otherwise.
 
+    Raises:
+        NotWritten: no right to write there, no room on the disk, or whatever else the system says.
+
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -33,15 +49,104 @@ def whole_file(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO
         ['b.txt'] all
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{uuid4().hex}.part")  # not made of `path`, whose name may be as long as is allowed
     if "b" not in mode:
         options = {"encoding": "utf-8"} | options
+    with explained(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(unfinished, mode.replace("w", "x"), **options) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+            _onto_the_disk(path.parent)
+        finally:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Whatever the system says against writing a file becomes `NotWritten`, one sentence with a cure."""
     try:
-        with open(unfinished, mode.replace("w", "x"), **options) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        yield
+    except NotWritten:
+        raise
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            cure = "Make room, or take a folder on another disk."
+        else:
+            cure = "Take a folder that you may write to."
+        raise NotWritten(f"{path} cannot be written: {why}. {cure}") from error
+
+
+def _onto_the_disk(folder: Path) -> None:
+    """The new name must survive a power cut as well. Not every system can be asked for that."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Find out before long work whether its result can be kept: rights, and `needed` bytes.
+
+    Raises:
+        NotWritten: the message says which of the two.
+    """
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise NotWritten(
+            f"{folder} has {free / 1e6:.0f} MB free, and about {needed / 1e6:.0f} MB are needed. Make room, or take "
+            "another folder."
+        )
+
+
+@contextmanager
+def alone(lock: Path, other: str, waits: Callable[[], object] | None = None) -> Iterator[None]:
+    """Only one process at a time is inside the block for this lock. A process that is killed lets go.
+
+    Where no lock can be made, in a folder that may only be read or on a disk that knows none, all may enter.
+
+    Args:
+        lock: the file that stands for what is written.
+        other: what to say where another process is inside.
+        waits: called before waiting for the other process; None does not wait, but raises.
+
+    Raises:
+        Taken: another process is inside, and one does not wait.
+    """
+    held = FileLock(lock)
+    with suppress(OSError, NotImplementedError):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            if waits is None:
+                raise Taken(other) from None
+            waits()
+            held.acquire()
+    try:
+        yield
     finally:
-        unfinished.unlink(missing_ok=True)
+        held.release()
+
+
+def read_whole(path: str | Path) -> bytes:
+    """The bytes of a file that is one: a pipe or a device in its place would keep one waiting for ever.
+
+    Raises:
+        OSError: missing, not readable, or no regular file.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a file")
+    return path.read_bytes()

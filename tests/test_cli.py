@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -72,7 +76,7 @@ def test_version() -> None:
 def test_train_leaves_a_model_and_names_the_next_command(toy: Path, tmp_path: Path) -> None:
     result = call("train", toy, "--out", tmp_path / "run", "--variant", "mrkd", *QUICK)
     assert result.exit_code == 0, result.output
-    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["model.json", "model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "run").glob("[!.]*")) == ["model.json", "model.safetensors"]
     assert "mrkd-edu evaluate" in result.output
 
 
@@ -218,3 +222,127 @@ def test_folders_that_are_no_category_are_named(toy: Path, tmp_path: Path) -> No
 def test_brackets_in_a_name_are_no_markup(toy: Path, trained: Path, tmp_path: Path) -> None:
     named = shutil.copytree(toy, tmp_path / "part [red]")
     assert "part [red]" in call("evaluate", trained, named).output
+
+
+def program(*words: object, folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    """The command as a program of its own, with its output in pipes."""
+    here = {**os.environ, "COLUMNS": "200", "TERM": "dumb"} | environment
+    command = [sys.executable, "-m", "mrkd_edu.cli", *map(str, words)]
+    return subprocess.run(command, cwd=folder, env=here, capture_output=True)
+
+
+@pytest.mark.parametrize("code_page", ["cp1252", "ascii", "utf-8"])
+def test_output_into_a_file_with_any_code_page(code_page: str, toy: Path, trained: Path, tmp_path: Path) -> None:
+    """Into a file, Windows writes cp1252: a name outside it ended the command after its work, without a table."""
+    named = shutil.copytree(toy, tmp_path / "零件")
+    first = sorted((named / "test" / "chip").iterdir())[0]
+    for part, name in (("test", first.name), ("ground_truth", f"{first.stem}_mask.png"), ("twins", first.name)):
+        file = named / part / "chip" / name
+        file.rename(file.with_name(name.replace(first.stem, "划痕")))
+    commands = (
+        ("evaluate", trained, named),
+        ("predict", trained, named / "test" / "chip", "--out", tmp_path / "p"),
+        ("benchmark", named, "--variants", "nn", "--seeds", "0", "--size", "64", "--out", tmp_path / "b"),
+    )
+    for words in commands:
+        done = program(*words, folder=tmp_path, PYTHONIOENCODING=code_page)
+        assert done.returncode == 0, done.stderr.decode(code_page)
+        shown = done.stdout.decode(code_page)
+        assert ("零件" if code_page == "utf-8" else r"\u96f6\u4ef6") in shown or "predict" in words
+        assert len(shown.splitlines()) > 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_no_name_steers_the_terminal(toy: Path, trained: Path, tmp_path: Path) -> None:
+    named = shutil.copytree(toy, tmp_path / "\x1b[2Jnut\udce4")
+    (named / "test" / "good" / "\x1b]0;title\x07.heic").write_bytes(b"")
+    commands: list[tuple[object, ...]] = [
+        ("evaluate", trained, named),
+        ("train", named, "--out", tmp_path / "\x1b[1mm", "--variant", "rd", *QUICK),
+        ("predict", trained, named / "test" / "chip", "--out", tmp_path / "\x1b[3Jp"),
+        ("benchmark", named, "--variants", "nn", "--seeds", "0", "--size", "64", "--out", tmp_path / "b"),
+        ("train", tmp_path / "\x1b[4mnowhere", "--out", tmp_path / "r"),
+    ]
+    for words in commands:
+        done = program(*words, folder=tmp_path)
+        assert b"\x1b" not in done.stdout + done.stderr and b"\x07" not in done.stdout + done.stderr
+        assert done.returncode == (1 if "nowhere" in str(words) else 0), done.stderr
+        assert rb"\x1b[" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("mps", "'mps' is not supported here. Choose one of: auto, cpu, cuda."),
+        ("meta", "'meta' is not supported here"),
+        ("gpu", "Unknown device 'gpu'"),
+        ("cuda:77", "CUDA GPU|no GPU 77"),
+    ],
+)
+def test_a_device_that_there_is_not(device: str, said: str, toy: Path, trained: Path, tmp_path: Path) -> None:
+    for words in (("train", toy, "--out", tmp_path / "r", *QUICK), ("evaluate", trained, toy)):
+        assert re.search(said, failure(*words, "--device", device))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 51539607552 bytes."),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_says_what_to_do(
+    error: Exception, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mrkd_edu.train._Task.loss", fail)
+    said = failure("train", toy, "--out", tmp_path / "r", "--no-cache", *QUICK)
+    assert "not enough memory. Take smaller images (--size 128)" in said
+
+
+def test_an_error_that_nobody_expected_is_not_hidden(
+    toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("mrkd_edu.train._Task.loss", fail)
+    result = call("train", toy, "--out", tmp_path / "r", "--no-cache", *QUICK)
+    assert isinstance(result.exception, RuntimeError)
+
+
+def test_what_cannot_be_measured_has_its_true_reason(toy: Path, trained: Path, tmp_path: Path) -> None:
+    """A test set without good images was told that it had no defective ones, or no masks."""
+
+    def without(*parts: str) -> str:
+        copy = shutil.copytree(toy, tmp_path / "-".join(parts).replace("/", "_"))
+        for part in parts:
+            shutil.rmtree(copy / part)
+        output = call("evaluate", trained, copy).output
+        return re.sub(r"\s+", " ", output[output.index("Not measurable") :])
+
+    assert "(no normal test images)" in without("test/good")
+    assert "(no masks)" in without("ground_truth", "twins")
+
+
+def test_a_cache_that_cannot_be_written_does_not_end_a_training(toy: Path, tmp_path: Path) -> None:
+    """The error came after the whole training, and the finished model counted as interrupted."""
+    (tmp_path / "file").write_text("no folder")
+    out = tmp_path / "m"
+    done = program(
+        *("train", toy, "--out", out, "--variant", "rd", *QUICK), folder=tmp_path, MRKD_EDU_CACHE=str(tmp_path / "file")
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Nothing is kept for the next time" in done.stderr
+    assert sorted(path.name for path in out.glob("[!.]*")) == ["model.json", "model.safetensors"]
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_training(toy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    said = failure("train", toy, "--out", tmp_path / "file" / "m", *QUICK, "--no-cache")
+    assert "cannot be written: Not a directory. Take a folder that you may write to." in said
+    assert "steps" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import EpsImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from mrkd_edu.data import (
     IMAGE_SUFFIXES,
@@ -24,7 +25,6 @@ from mrkd_edu.data import (
     read_image,
     read_mask,
 )
-from mrkd_edu.data import images as images_module
 from mrkd_edu.data.images import _resize_mask
 
 ORIENTATION = 0x0112  # the EXIF tag
@@ -194,6 +194,105 @@ def test_exif_rotation(tmp_path: Path, name: str, orientation: int) -> None:
         assert differs(read_image(image), upright) <= 12
 
 
+@pytest.mark.parametrize("orientation", [3, 5, 6, 8])
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16"])
+def test_exif_rotation_of_every_mode(tmp_path: Path, mode: str, name: str, orientation: int) -> None:
+    """Pillow 13 maps such a TIFF into memory when it is given a path, and mixes up its rows."""
+    upright = picture()[:, :, 0]
+    turns = {3: np.rot90(upright, 2), 5: upright.T, 6: np.rot90(upright), 8: np.rot90(upright, -1)}
+    stored = Image.fromarray(np.ascontiguousarray(turns[orientation]))
+    if mode == "I;16":
+        stored = Image.fromarray(np.asarray(stored).astype(np.uint16) * 257)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored.convert(mode).save(tmp_path / name, exif=exif)
+    assert np.array_equal(read_image(tmp_path / name)[:, :, 0], upright)
+    assert image_size(tmp_path / name) == (30, 40)
+
+
+def tag(kind: int, count: int, value: bytes) -> bytes:
+    """The orientation as it stands in EXIF data: its type, how many there are of it, and four bytes."""
+    return struct.pack("<HHI4s", ORIENTATION, kind, count, value)
+
+
+def exif_of(*tags: bytes) -> bytes:
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(tags) + bytes(4)
+
+
+NO_ORIENTATION = {
+    "0": tag(3, 1, b"\0"),
+    "9": tag(3, 1, b"\x09"),
+    "65535": tag(3, 1, b"\xff\xff"),
+    "-1": tag(9, 1, b"\xff\xff\xff\xff"),
+    "letter": tag(2, 2, b"x"),
+    "text of a digit": tag(2, 2, b"6"),
+    "byte": tag(7, 1, b"\x06"),
+    "not a number": tag(11, 1, struct.pack("<f", np.nan)),
+    "unknown type": tag(99, 1, b"\x06"),
+    "none of them": tag(3, 0, b"\x06"),
+}
+
+
+@pytest.mark.parametrize("what", NO_ORIENTATION)
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+def test_an_orientation_that_means_nothing_is_none(tmp_path: Path, name: str, what: str) -> None:
+    """9 made a picture lie for its size, but not for its pixels; a letter could not be read at all."""
+    path = tmp_path / name
+    if name.endswith("tif"):  # here the tags of the picture are its EXIF data
+        exif = Image.Exif()
+        exif[ORIENTATION] = 5
+        Image.fromarray(picture()).save(path, exif=exif)
+        assert tag(3, 1, b"\x05") in path.read_bytes()
+        path.write_bytes(path.read_bytes().replace(tag(3, 1, b"\x05"), NO_ORIENTATION[what]))
+    else:
+        Image.fromarray(picture()).save(path, exif=exif_of(NO_ORIENTATION[what]), quality=98)
+    assert image_size(path) == (30, 40)
+    assert differs(read_image(path), picture()) <= 12
+    with Image.open(path) as image:
+        assert differs(read_image(image), picture()) <= 12
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("exif", [b"garbage, and more of it", b"II*\0", exif_of(tag(3, 1, b"\x06"))[6:20]])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+def test_exif_data_that_cannot_be_read_are_none(tmp_path: Path, name: str, exif: bytes) -> None:
+    Image.fromarray(picture()).save(tmp_path / name, exif=b"Exif\0\0" + exif, quality=98)
+    assert image_size(tmp_path / name) == (30, 40)
+    assert differs(read_image(tmp_path / name), picture()) <= 12
+
+
+def test_text_that_should_be_exif_data_is_none(tmp_path: Path) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", "\nexif\n 12\nno hexadecimal digits")
+    Image.fromarray(picture()).save(tmp_path / "a.png", pnginfo=text)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[700], tags.tagtype[700] = '<x tiff:Orientation="6"/>', 2  # XMP, as text instead of bytes
+    Image.fromarray(picture()).save(tmp_path / "a.tif", tiffinfo=tags)
+    for name in ("a.png", "a.tif"):
+        assert image_size(tmp_path / name) == (30, 40)
+        assert np.array_equal(read_image(tmp_path / name), picture())
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.tif", "packed.tif", "a.webp"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_the_size_is_read_without_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, orientation: int
+) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    options = {} if name == "a.bmp" else {"exif": exif}
+    packed = {"compression": "tiff_lzw"} if name == "packed.tif" else {}
+    Image.fromarray(picture()).save(tmp_path / name, **options, **packed)
+
+    def refuse(image: Image.Image) -> None:
+        raise AssertionError("decoded")
+
+    for kind in (ImageFile.ImageFile, TiffImagePlugin.TiffImageFile, WebPImagePlugin.WebPImageFile):
+        monkeypatch.setattr(kind, "load", refuse)
+    assert image_size(tmp_path / name) == ((40, 30) if orientation == 6 and options else (30, 40))
+
+
 def test_resize_is_antialiased_and_square() -> None:
     stripes = np.tile(np.array([[0, 255]], dtype=np.uint8), (64, 64))  # (64, 128), one pixel wide
     image = read_image(stripes, size=16)
@@ -201,32 +300,29 @@ def test_resize_is_antialiased_and_square() -> None:
     assert image.min() > 100 and image.max() < 155  # grey, not a moire of black and white
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.tif", "a.webp"])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_large_jpeg_is_decoded_small_and_looks_the_same(
-    tmp_path: Path, rng: np.random.Generator, orientation: int, monkeypatch: pytest.MonkeyPatch
+def test_a_file_its_pil_image_its_array_and_its_tensor_give_the_same(
+    tmp_path: Path, rng: np.random.Generator, name: str, orientation: int
 ) -> None:
+    """A JPEG file was decoded at a reduced scale, its own pixels were not: another score for the same picture."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
-    photo(rng, 1500, 2000).save(tmp_path / "photo.jpg", quality=95, exif=exif)
-    with Image.open(tmp_path / "photo.jpg") as image:
-        whole = read_image(image, size=128)  # a PIL image is decoded as it is
-
-    decoded = []
-    to_rgb = images_module._to_rgb
-    monkeypatch.setattr(
-        images_module, "_to_rgb", lambda image, name: decoded.append(image.size) or to_rgb(image, name)
-    )
-    quick = read_image(tmp_path / "photo.jpg", size=128)
-    assert min(decoded[0]) < 400  # 1500 / 4
-    assert min(decoded[0]) >= 2 * 128
-    assert np.abs(quick.astype(int) - whole).mean() < 1
-    assert differs(quick, whole) < 10
+    photo(rng, 750, 1000).save(tmp_path / name, quality=90, **({} if name == "a.bmp" else {"exif": exif}))
+    whole = read_image(tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        for source in (image, whole, torch.from_numpy(whole).permute(2, 0, 1), whole / 255):
+            assert np.array_equal(read_image(source, size=64), read_image(tmp_path / name, size=64))
 
 
-def test_a_jpeg_is_never_enlarged_from_a_reduced_one(tmp_path: Path) -> None:
-    Image.fromarray(picture(64, 512)).save(tmp_path / "a.jpg", quality=98)  # 512 wide, but only 64 high
+def test_a_phones_photo_of_two_pictures(tmp_path: Path) -> None:
+    """MPO: a JPEG with a second one behind it, under the name of the first."""
+    first, second = Image.fromarray(picture()), Image.new("RGB", (40, 30))
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second], quality=98)
     with Image.open(tmp_path / "a.jpg") as image:
-        assert differs(read_image(tmp_path / "a.jpg", size=64), read_image(image, size=64)) == 0
+        assert image.format == "MPO"
+    assert image_size(tmp_path / "a.jpg") == (30, 40)
+    assert differs(read_image(tmp_path / "a.jpg"), picture()) <= 12
 
 
 def test_only_the_first_page_or_frame(tmp_path: Path) -> None:
@@ -348,11 +444,26 @@ def test_files_that_are_no_images(tmp_path: Path, read: Callable[[Path], object]
     (tmp_path / "text.jpg").write_text("this is no image")
     with pytest.raises(DataError, match=r"text\.jpg is not an image that can be read"):
         read(tmp_path / "text.jpg")
-    (tmp_path / "link.png").symlink_to(tmp_path / "gone.png")
-    with pytest.raises(DataError, match=r"link\.png does not exist"):
-        read(tmp_path / "link.png")
     with pytest.raises(DataError, match="cannot be read"):
         read(tmp_path / ("x" * 300 + ".png"))  # longer than a file name may be
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask, image_size])
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "animated GIF", "ICO", "PPM", "TGA", "PCX", "PDF"])
+def test_only_the_formats_that_we_name_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object], kind: str
+) -> None:
+    """PIL opens whatever it knows; for PostScript under the name of a PNG it started Ghostscript."""
+    path = tmp_path / "a.png"
+    more = {"save_all": True, "append_images": [Image.new("RGB", (40, 30))]} if kind == "animated GIF" else {}
+    Image.fromarray(picture()).save(path, kind.split()[-1], **more)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("Ghostscript was started")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", refuse)
+    with pytest.raises(DataError, match=r"a\.png is not an image .* none of JPEG, PNG, BMP, TIFF, WEBP; save it again"):
+        read(path)
 
 
 @pytest.mark.parametrize("suffix", IMAGE_SUFFIXES)
@@ -396,11 +507,25 @@ def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warn: 
         warnings.simplefilter(warn)  # type: ignore[arg-type]
         for limit in (10_000, 5_000):
             monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-            with pytest.raises(DataError, match=rf"a\.png has more than {limit:,} pixels; make it smaller"):
-                read_image(tmp_path / "a.png")
-    for allowed in (15_000, None):
+            for read in (read_image, read_mask, image_size):
+                with pytest.raises(DataError, match=rf"a\.png has more than {limit:,} pixels; make it smaller"):
+                    read(tmp_path / "a.png")
+    for allowed in (15_000, None):  # None: the user wants no limit
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", allowed)
         assert read_image(tmp_path / "a.png").shape == (150, 100, 3)
+        assert image_size(tmp_path / "a.png") == read_mask(tmp_path / "a.png").shape == (150, 100)
+
+
+def test_too_many_pixels_in_one_of_several_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first page counts: the others are never decoded."""
+    small, large = Image.new("L", (20, 10)), Image.new("L", (100, 150))
+    small.save(tmp_path / "first.tif", save_all=True, append_images=[large])
+    large.save(tmp_path / "last.tif", save_all=True, append_images=[small])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8_000)
+    assert read_image(tmp_path / "first.tif").shape == (10, 20, 3)
+    for read in (read_image, read_mask, image_size):
+        with pytest.raises(DataError, match=r"last\.tif has more than 8,000 pixels"):
+            read(tmp_path / "last.tif")
 
 
 # --------------------------------------------------------------------------------------------------- masks

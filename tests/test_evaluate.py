@@ -11,9 +11,10 @@ import torch
 from PIL import Image
 
 from mrkd_edu import metrics
-from mrkd_edu.data import AnomalyFolder
+from mrkd_edu.data import AnomalyFolder, DataError
+from mrkd_edu.data import images as images_module
 from mrkd_edu.data.factory import make_toy
-from mrkd_edu.evaluate import Evaluation, evaluate, leakage_pairs
+from mrkd_edu.evaluate import Evaluation, check_test_set, evaluate, leakage_pairs
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import MRKD
 
@@ -219,3 +220,35 @@ def test_no_test_images(copy: Path, model: MRKD) -> None:
         shutil.rmtree(copy / folder)
     with pytest.raises(ValueError, match=r"metal has no test images.*mrkd-edu predict"):
         evaluate(model, AnomalyFolder(copy), progress=False)
+    with pytest.raises(ValueError, match=r"metal has no test images.*mrkd-edu predict"):
+        check_test_set(AnomalyFolder(copy), SIZE)
+
+
+# --- before a training --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["train/good", "test/good", "test/{kind}", "twins/{kind}", "ground_truth/{kind}"])
+def test_an_image_that_is_cut_off_is_found_before_a_training(copy: Path, place: str) -> None:
+    """Its header is whole, so that opening the folder does not find it."""
+    file = max((copy / place.format(kind=AnomalyFolder(copy).kinds[-1])).iterdir())
+    check_test_set(AnomalyFolder(copy), SIZE)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    data = AnomalyFolder(copy)
+    with pytest.raises(DataError, match=rf"{file.name} cannot be read .* cut off"):
+        check_test_set(data, SIZE)
+
+
+def test_evaluate_decodes_only_what_it_measures(copy: Path, model: MRKD, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check of all images belongs before a training, not into every evaluation."""
+    shutil.rmtree(copy / "twins")
+    data, decoded = AnomalyFolder(copy), []
+    read = images_module.read_image
+    monkeypatch.setattr(images_module, "read_image", lambda path, size: decoded.append(path) or read(path, size))
+    evaluate(model, data, progress=False)
+    tested = sorted(sample.path for sample in data.test)
+    assert sorted(set(decoded)) == tested  # and none to train on
+    good = [sample.path for sample in data.test if sample.label == 0]
+    assert sorted(decoded) == sorted(tested + good)  # the good ones once more, to make defects in
+    decoded.clear()
+    check_test_set(data, SIZE)
+    assert sorted(decoded) == sorted(sample.path for sample in data.train + data.test)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from mrkd_edu import manifest
 from mrkd_edu.data import DataError, read_image
 from mrkd_edu.distance import anomaly_map
+from mrkd_edu.manifest import digest
 from mrkd_edu.model import MRKD, VARIANTS, ModelError, Prediction, Settings, verdict
 
 SIZE = 64
@@ -313,12 +316,20 @@ def test_damaged_description(content: bytes, saved: Path) -> None:
         MRKD.load(saved)
 
 
-@pytest.mark.parametrize("change", [{"backbone": "vgg"}, {"variant": "both"}, {"size": 65}, {"new_option": 1}])
-def test_description_of_another_version(change: dict[str, Any], saved: Path) -> None:
+def test_an_edited_description_is_refused(saved: Path) -> None:
+    """Another size or version would load, and give other scores."""
     facts = json.loads((saved / "model.json").read_text())
-    facts["settings"].update(change)
+    facts["settings"]["size"] = 2 * SIZE
     (saved / "model.json").write_text(json.dumps(facts))
-    with pytest.raises(ModelError, match=r"model\.json"):
+    with pytest.raises(ModelError, match="was changed or damaged"):
+        MRKD.load(saved)
+
+
+def test_another_version_of_the_format_is_refused(saved: Path) -> None:
+    facts = json.loads((saved / "model.json").read_text())
+    facts["format"] = 1
+    (saved / "model.json").write_text(json.dumps(facts))
+    with pytest.raises(ModelError, match="another version of mrkd_edu"):
         MRKD.load(saved)
 
 
@@ -335,11 +346,11 @@ def test_damaged_weights(damage: str, saved: Path) -> None:
 
 
 def sign(folder: Path, **settings: Any) -> None:
-    """Vouch for the weights that are there now, and for other settings."""
+    """Vouch for the weights that are there now, for other settings, and for the description itself."""
     facts = json.loads((folder / "model.json").read_text())
-    content = (folder / "model.safetensors").read_bytes()
-    facts["weights_hash"] = hashlib.blake2b(content, digest_size=16).hexdigest()
+    facts["weights_hash"] = digest((folder / "model.safetensors").read_bytes())
     facts["settings"].update(settings)
+    facts["own_hash"] = manifest._seal(facts)
     (folder / "model.json").write_text(json.dumps(facts))
 
 
@@ -371,17 +382,66 @@ def test_numbers_that_are_none_are_refused(value: float, saved: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"threshold": float("nan")}, "threshold is nan"),
-        ({"threshold": float("inf")}, "threshold is inf"),
-        ({"weights": [0.5]}, "weights of 3 scales"),
-        ({"weights": [0.5, float("nan"), 0.5]}, "weights of 3 scales"),
-        ({"weights": [0.5, -1.0, 0.5]}, "weights of 3 scales"),
+        ({"threshold": float("nan")}, "threshold"),
+        ({"threshold": float("inf")}, "threshold"),
+        ({"threshold": "0.5"}, "threshold"),
+        ({"weights": [0.5]}, "weights of 1 scales"),
+        ({"weights": [0.5, float("nan"), 0.5]}, "weights"),
+        ({"weights": [0.5, -1.0, 0.5]}, "weights"),
+        ({"backbone": "vgg"}, "vgg"),
+        ({"variant": "both"}, "variant"),
+        ({"variant": "nn"}, "variant"),
+        ({"size": 65}, "size"),
+        ({"size": 10**9}, "size"),
+        ({"size": -64}, "size"),
+        ({"size": 64.5}, "size"),
+        ({"width": 10**9}, "width"),
+        ({"strides": []}, "strides"),
+        ({"strides": [4, 16]}, "twice the one before"),
+        ({"strides": [4, 8, 16, 32, 64, 64, 64]}, "strides"),
+        ({"drop": 1.5}, "drop"),
+        ({"drop": [0.1, 0.1]}, "lambda|drop|scale"),
+        ({"precision": "int4"}, "precision"),
+        ({"distance": "l2"}, "distance"),
+        ({"threshold_in": "auto"}, "threshold_in"),
+        ({"history": []}, "history"),
+        ({"new_option": 1}, "new_option"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(change: dict[str, Any], said: str, saved: Path) -> None:
+    """Even where somebody vouches for them; and before anything is allocated or downloaded."""
     sign(saved, **change)
     with pytest.raises(ModelError, match=said):
         MRKD.load(saved)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_a_pipe_in_place_of_a_file_does_not_hang(name: str, saved: Path) -> None:
+    (saved / name).unlink()
+    os.mkfifo(saved / name)
+    with pytest.raises(ModelError, match="is not a file"):
+        MRKD.load(saved)
+
+
+def test_a_threshold_keeps_its_number_format(photo: np.ndarray, tmp_path: Path) -> None:
+    """A threshold chosen in bf16 was used in fp32 on the next machine: scores differ by up to 4 %."""
+    model = MRKD(variant="rd", size=SIZE, precision="bf16")
+    model.calibrate(model.predict([photo, 255 - photo]).score)
+    model.settings.precision = "auto"  # what a description says that was written where bf16 is quick
+    with mock.patch("mrkd_edu.hardware.quick_dtype", return_value=torch.float32):  # and read where it is not
+        there = MRKD.load(model.save(tmp_path / "m"))
+        assert there.predict(photo).score == model.predict(photo).score
+        there.settings.threshold = None  # free again
+        assert there.predict(photo).score != model.predict(photo).score
+
+
+def test_images_that_are_all_the_same_are_normal() -> None:
+    """Two constant images: the model called its own training images defective."""
+    model = MRKD(variant="rd", size=SIZE)
+    grey = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    model.calibrate(model.predict([grey, grey]).score)
+    for images in ([grey], [grey] * 3, [grey] * 17):
+        assert not model.predict(images).defective.any()
 
 
 def test_no_verdict_is_normal_without_a_finite_score() -> None:
@@ -421,5 +481,6 @@ def test_another_teacher(saved: Path) -> None:
     facts = json.loads((saved / "model.json").read_text())
     facts["teacher_fingerprint"] = "0" * 16
     (saved / "model.json").write_text(json.dumps(facts))
+    sign(saved)
     with pytest.raises(ModelError, match="other weights of efficientnet_lite1"):
         MRKD.load(saved)

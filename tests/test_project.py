@@ -153,9 +153,9 @@ def test_imports_run_one_way() -> None:
     """From the command line at the top down to data, masking and distance; no module imports one above itself."""
     layers = [
         {"nsa", "poisson"},
-        {"cache", "data", "efficientnet_lite", "hardware", "writing"},
+        {"cache", "data", "efficientnet_lite", "hardware", "names", "writing"},
         {"ilm", "flm", "distance", "metrics", "recipe", "standardise"},
-        {"teacher", "leakage", "mahalanobis"},
+        {"teacher", "leakage", "mahalanobis", "manifest"},
         {"student"},
         {"model"},
         {"checkpoint", "train", "evaluate", "scales", "neighbours", "controls"},

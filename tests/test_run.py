@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import errno
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +28,7 @@ from mrkd_edu.nsa import DEFAULT
 from mrkd_edu.recipe import RECIPES, Recipe
 from mrkd_edu.run import Plan, run, run_key, split, stages
 from mrkd_edu.train import TrainingError
+from mrkd_edu.writing import NotWritten, Taken
 
 SIZE = 64
 CPU = torch.device("cpu")
@@ -110,9 +115,14 @@ def test_second_run_is_the_first_one(
     assert capsys.readouterr().err.startswith("Reused run ")
 
 
+def files(folder: Path) -> list[str]:
+    """Names in a folder, but for the lock, which is hidden."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
 def test_cache_holds_the_model_and_nothing_else(cache: Path) -> None:
     (folder,) = runs(cache)
-    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+    assert files(folder) == ["model.json", "model.safetensors"]
 
 
 def test_reused_run_is_written_where_it_is_asked_for(
@@ -127,7 +137,7 @@ def test_run_with_a_folder_fills_the_cache(
 ) -> None:
     model = run(data, PLAN, out=tmp_path / "out", progress=False)
     assert same(model, first[1]) and same(MRKD.load(tmp_path / "out"), model)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.json", "model.safetensors"]
+    assert files(tmp_path / "out") == ["model.json", "model.safetensors"]
     before = times(empty)
     assert same(run(data, PLAN, progress=False), model)
     assert times(empty) == before
@@ -260,12 +270,142 @@ def test_interrupted_run_is_resumed(
     with pytest.raises(KeyboardInterrupt):
         run(data, PLAN, callback=stop_after(2), **options)
     (folder,) = [tmp_path / "out"] if out else runs(empty)
-    assert [path.name for path in folder.iterdir()] == ["checkpoint.pt"]
+    assert files(folder) == ["checkpoint.pt"]
 
     model = run(data, PLAN, resume=out, **options)  # in the cache's own folder it resumes by itself
     assert same(model, first[1])
     assert model.settings.history["loss"] == first[1].settings.history["loss"]
-    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+    assert files(folder) == ["model.json", "model.safetensors"]
+
+
+def test_finished_elsewhere_nothing_is_left_to_resume(
+    cache: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path
+) -> None:
+    """The checkpoint stayed behind, and the finished model counted as interrupted for ever."""
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        run(data, PLAN, out=out, cache=False, callback=stop_after(2), progress=False)
+    assert files(out) == ["checkpoint.pt"]
+    run(data, PLAN, out=out, resume=True, progress=False)  # from the cache
+    assert files(out) == ["model.json", "model.safetensors"]
+
+
+def test_a_damaged_checkpoint_in_the_cache_is_nobodys_problem(
+    empty: Path, data: AnomalyFolder, first: tuple[Path, MRKD]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(data, PLAN, callback=stop_after(2), progress=False)
+    (folder,) = runs(empty)
+    truncate(folder / "checkpoint.pt")
+    assert same(run(data, PLAN, progress=False), first[1])
+
+
+def test_a_cache_that_cannot_be_written_is_said_before_and_ends_nothing(
+    empty: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "file" / "cache"))
+    said: list[str] = []
+    model = run(data, PLAN, out=tmp_path / "m", callback=lambda _: said.append(capsys.readouterr().err))
+    assert "Nothing is kept" in said[0] and "MRKD_EDU_CACHE names another folder" in said[0]
+    assert same(model, first[1]) and files(tmp_path / "m") == ["model.json", "model.safetensors"]
+
+
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch, *full: Path) -> None:
+    """From now on no file can be written below these folders."""
+    real = os.replace
+
+    def replace_file(source: str | Path, target: str | Path) -> None:
+        if any(Path(target).is_relative_to(folder) for folder in full):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr("mrkd_edu.writing.os.replace", replace_file)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_disk_that_is_full_in_the_end_loses_no_training(
+    cached: bool, empty: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path, monkeypatch: Any
+) -> None:
+    out = tmp_path / "out"
+    fill_the_disk(monkeypatch, out)
+    with pytest.raises(NotWritten, match=r"No space left on device\. Make room") as caught:
+        run(data, PLAN, out=out, cache=cached, progress=False)
+    assert files(out) == []
+    if cached:
+        assert "give the same command again" in str(caught.value)
+        assert same(run(data, PLAN, progress=False), first[1])
+    else:
+        rescue = Path(str(caught.value).split("The trained model is in ")[1].removesuffix("."))
+        assert same(MRKD.load(rescue), first[1])
+        shutil.rmtree(rescue)
+
+
+def test_a_full_cache_in_the_end_is_only_said(
+    empty: Path, data: AnomalyFolder, first: tuple[Path, MRKD], tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    fill_the_disk(monkeypatch, empty)
+    assert same(run(data, PLAN, out=tmp_path / "m", progress=False), first[1])
+    assert "Nothing is kept for the next time" in capsys.readouterr().err
+    assert same(MRKD.load(tmp_path / "m"), first[1])
+
+
+def test_no_room_is_found_before_the_training(
+    empty: Path, data: AnomalyFolder, tmp_path: Path, monkeypatch: Any
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr("mrkd_edu.writing.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(NotWritten, match=r"0 MB free, and about .* MB are needed"):
+        run(data, PLAN, out=tmp_path / "m", callback=lambda _: pytest.fail("trained"), progress=False)
+
+
+TRAINS = """
+import sys
+from mrkd_edu.data import AnomalyFolder
+from mrkd_edu.recipe import Recipe
+from mrkd_edu.run import Plan, run
+plan = Plan("rd", size=64, recipe=Recipe(steps=12, batch=4))
+def tell(moment):
+    if moment.step == 1:
+        print("training", flush=True)
+    if moment.step == 2 and len(sys.argv) > 2:
+        sys.stdin.read()  # until it may go on
+run(AnomalyFolder(sys.argv[1]), plan, out=sys.argv[3] if len(sys.argv) > 3 else None, progress=False, callback=tell)
+"""
+
+
+def test_a_second_training_of_the_same_waits_and_takes_the_first_ones(empty: Path, toy: Path) -> None:
+    """Two trainings into one place killed each other, or left a damaged checkpoint."""
+    one = subprocess.Popen(
+        [sys.executable, "-c", TRAINS, str(toy), "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert one.stdin is not None and one.stdout is not None
+    assert one.stdout.readline() == "training\n"
+    two = subprocess.Popen(
+        [sys.executable, "-c", TRAINS, str(toy)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert two.stderr is not None
+    assert "waiting for it" in two.stderr.readline()
+    one.communicate("")
+    said, told = two.communicate()
+    assert (one.returncode, two.returncode, said) == (0, 0, "")
+    assert "Reused run" in told
+
+
+def test_a_second_training_into_one_folder_is_refused(empty: Path, toy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    one = subprocess.Popen(
+        [sys.executable, "-c", TRAINS, str(toy), "wait", str(out)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert one.stdin is not None and one.stdout is not None
+    assert one.stdout.readline() == "training\n"
+    with pytest.raises(Taken, match=r"Another training is writing into .*out: wait for it, or choose another folder"):
+        run(AnomalyFolder(toy), PLAN, out=out, progress=False)
+    one.communicate("")
+    assert one.returncode == 0 and MRKD.load(out).settings.history["steps"] == 12
 
 
 def test_resuming_with_other_settings_is_refused(empty: Path, data: AnomalyFolder, tmp_path: Path) -> None:

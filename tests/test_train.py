@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 
 from mrkd_edu import train
+from mrkd_edu.checkpoint import Damaged, _hash, read_checkpoint
 from mrkd_edu.data import DataError, ImageStack
 from mrkd_edu.distance import distillation_loss
 from mrkd_edu.model import MRKD, VARIANTS
@@ -133,10 +136,23 @@ def test_ilm_that_finds_no_place_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"steps": None}, {"steps": 3, "epochs": 3}, {"steps": 0}, {"batch": 1}, {"lr": 0.0}]
+    "numbers",
+    [
+        {"steps": None},
+        {"steps": 3, "epochs": 3},
+        {"steps": 0},
+        {"batch": 1},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"warmup": -1},
+        {"schedule": "foo"},
+        {"loss": "l2"},
+        {"distance": "far"},
+        {"squeeze": 3},
+    ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(numbers: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="A recipe"):
+    with pytest.raises(ValueError, match=r"A recipe|choose one of"):
         Recipe(**numbers)
 
 
@@ -330,7 +346,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
         fit(model, IMAGES, recipe=SHORT, progress=False, checkpoint=tmp_path / "c.pt", every=3)
     hook.remove()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert len(torch.load(tmp_path / "c.pt", weights_only=True)["history"]["loss"]) == 3
+    assert len(read_checkpoint(tmp_path / "c.pt")["history"]["loss"]) == 3
 
 
 def test_training_works_outside_of_the_main_thread(uninterrupted: tuple[dict[str, Tensor], list[float]]) -> None:
@@ -433,15 +449,71 @@ def test_checkpoint_of_another_training_is_refused(other: str, begun: Path) -> N
     assert same(weights(model), before)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "other"])
+def rewritten(checkpoint: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change what a checkpoint says, and vouch for it."""
+    memory = io.BytesIO()
+    torch.save(change(read_checkpoint(checkpoint)), memory)
+    checkpoint.write_bytes(_hash(memory.getvalue()) + memory.getvalue())
+
+
+def without(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda state: {name: value for name, value in state.items() if name not in names}
+
+
+def fewer_weights(state: dict[str, Any]) -> dict[str, Any]:
+    del state["student"][next(iter(state["student"]))]
+    return state
+
+
+def no_number(state: dict[str, Any]) -> dict[str, Any]:
+    state["history"]["loss"][0] = float("nan")
+    return state
+
+
+INSIDE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "another thing": lambda _: {"weight": torch.zeros(3)},
+    "a list": lambda _: [1, 2],
+    "no student": without("student"),
+    "no optimiser": without("optimiser"),
+    "no scaler": without("scaler"),
+    "no history": without("history"),
+    "history of something": lambda state: state | {"history": {"loss": "falling"}},
+    "fewer weights": fewer_weights,
+    "no number": no_number,
+}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "flipped", *INSIDE])
 def test_damaged_checkpoint_is_named(damage: str, tmp_path: Path, begun: Path) -> None:
+    """Eight of these were tracebacks, and some messages gave the advice to set weights_only=False."""
     checkpoint, content = tmp_path / "checkpoint.pt", begun.read_bytes()
-    if damage == "other":
-        torch.save({"weight": torch.zeros(3)}, checkpoint)
+    checkpoint.write_bytes(content)
+    if damage in INSIDE:
+        rewritten(checkpoint, INSIDE[damage])
     else:
-        checkpoint.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "text": b"?"}[damage])
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt is damaged or not a checkpoint.*Delete the file"):
-        trained(checkpoint=checkpoint, resume=True)
+        flipped = bytes([*content[:999], content[999] ^ 1, *content[1000:]])
+        damaged = {"truncated": content[: len(content) // 2], "empty": b"", "text": b"?", "flipped": flipped}
+        checkpoint.write_bytes(damaged[damage])
+    model = MRKD(variant="mrkd", size=SIZE)
+    before = weights(model)
+    with pytest.raises(Damaged, match=r"checkpoint\.pt is damaged or not a checkpoint\. Delete the file") as caught:
+        fit(model, IMAGES, recipe=SHORT, seed=0, checkpoint=checkpoint, resume=True, progress=False)
+    assert "weights_only" not in str(caught.value)
+    assert same(weights(model), before)
+
+
+def test_a_full_disk_does_not_end_a_training(
+    tmp_path: Path, uninterrupted: tuple[dict[str, Tensor], list[float]], monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mrkd_edu.writing.os.fsync", full)
+    _, history = trained(checkpoint=tmp_path / "checkpoint.pt", every=1)
+    assert history.loss == uninterrupted[1]
+    assert list(tmp_path.iterdir()) == []  # nothing half-written is left on the full disk
+    said = capfd.readouterr().err
+    assert said.count("goes on without checkpoints") == 1 and "No space left on device. Make room" in said
 
 
 def test_callback_can_stop(tmp_path: Path) -> None:
@@ -455,7 +527,7 @@ def test_callback_can_stop(tmp_path: Path) -> None:
     assert [moment.step for moment in moments] == [1, 2, 3]
     assert [moment.loss for moment in moments] == history.loss
     assert moments[0].steps == 6
-    assert len(torch.load(tmp_path / "c.pt", weights_only=True)["history"]["loss"]) == 3
+    assert len(read_checkpoint(tmp_path / "c.pt")["history"]["loss"]) == 3
 
 
 def test_callback_may_predict(uninterrupted: tuple[dict[str, Tensor], list[float]]) -> None:
@@ -485,7 +557,7 @@ def test_a_loss_that_is_not_finite_stops(where: str, tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match=r"loss of step 5 is nan.*lower Recipe.lr"):
         trained(checkpoint=checkpoint, every=2, callback=poison)
-    state = torch.load(checkpoint, weights_only=True)
+    state = read_checkpoint(checkpoint)
     assert len(state["history"]["loss"]) == 4
     assert all(value.isfinite().all() for value in state["student"].values())
 
@@ -504,7 +576,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="weights after step 4 are not finite"):
         fit(model, IMAGES, recipe=replace(SHORT, steps=4), progress=False, checkpoint=tmp_path / "c.pt", every=2)
     handle.remove()
-    state = torch.load(tmp_path / "c.pt", weights_only=True)
+    state = read_checkpoint(tmp_path / "c.pt")
     assert len(state["history"]["loss"]) == 2
     assert all(value.isfinite().all() for value in state["student"].values())
 
@@ -524,7 +596,7 @@ def test_a_file_that_breaks_while_training(variant: str, tmp_path: Path) -> None
 
     with pytest.raises(DataError, match=r"\d\.png"):
         trained(variant, images=images, checkpoint=tmp_path / "c.pt", callback=callback)
-    assert len(torch.load(tmp_path / "c.pt", weights_only=True)["history"]["loss"]) >= 2
+    assert len(read_checkpoint(tmp_path / "c.pt")["history"]["loss"]) >= 2
 
 
 @pytest.mark.parametrize(("images", "message"), [

@@ -27,9 +27,9 @@ from typing import Literal
 
 import numpy as np
 
+from mrkd_edu.data.files import DataError, as_path, check_file, entries
 from mrkd_edu.data.images import (
     IMAGE_SUFFIXES,
-    DataError,
     ImageStack,
     brightest_of_16_bits,
     image_size,
@@ -112,9 +112,9 @@ class AnomalyFolder:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).expanduser()
+        self.root = as_path(root)
         self.name = Path(os.path.abspath(self.root)).name  # not resolved: a link has a name of its own
-        if not self.root.is_dir():
+        if not os.path.isdir(self.root):
             raise DataError(f"{self.root} is not a folder; give the folder of one category of images")
         self.train: list[Sample]
         self.test: list[Sample]
@@ -251,10 +251,10 @@ class AnomalyFolder:
         found: Counter[str] = Counter()
         for folder in sorted(folders):
             where = "" if folder == self.root else f" in {folder.relative_to(self.root).as_posix()}/"
-            for path in sorted(folder.iterdir()):
+            for path in sorted(entries(folder)):
                 if path.name.startswith((".", "__")) or path.name in (*LITTER, "toy.json") or path in used:
                     continue
-                if path.is_dir():
+                if os.path.isdir(path):
                     if path not in folders | parents:
                         ours = " (written by this program)" if is_ours(path) else ""
                         found[f"folder {path.relative_to(self.root).as_posix()}/{ours}"] += 1
@@ -345,8 +345,8 @@ def find_categories(root: str | Path) -> list[Path]:
         ...     [path.name for path in find_categories(root)]
         ['bottle', 'cable']
     """
-    root = Path(root).expanduser()
-    if not root.is_dir():
+    root = as_path(root)
+    if not os.path.isdir(root):
         raise DataError(f"{root} is not a folder; give a category or the folder that holds the categories")
     if _is_category(root):
         return [root]
@@ -402,7 +402,7 @@ def _read_plain(root: Path, good: Path) -> tuple[list[Sample], list[Sample]]:
 
 def is_ours(folder: Path) -> bool:
     """Whether a folder is one that this program has written: predictions, a report, a model. Never a kind of defect."""
-    return any((folder / name).is_file() for name in OURS)
+    return any(os.path.isfile(folder / name) for name in OURS)
 
 
 def _read_images_only(root: Path) -> list[Sample]:
@@ -423,7 +423,7 @@ def _samples(folder: Path, kind: str = "good") -> list[Sample]:
     """The images in a folder, of which there must be at least one."""
     paths = list_images(folder)
     if not paths:
-        others = Counter(path.suffix.lower() for path in folder.iterdir() if path.is_file() and path.suffix)
+        others = Counter(path.suffix.lower() for path in entries(folder) if os.path.isfile(path) and path.suffix)
         found = _listed([f"{count} x {suffix}" for suffix, count in others.items()])
         raise DataError(
             f"{folder} holds no images{f' (it has {found})' if found else ''}; put images directly into it "
@@ -505,6 +505,7 @@ def _masks_of_no_kind(mask_folder: Path, flat: list[Path], example: Sample) -> s
 def _digest(path: Path) -> bytes:
     """A hash of a file's content."""
     try:
+        check_file(path)
         return hashlib.blake2b(path.read_bytes()).digest()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}); copy it again or delete it") from error
@@ -538,10 +539,7 @@ def _read_defect_mask(sample: Sample, size: int) -> np.ndarray:
 
 def visible_folders(folder: Path) -> list[Path]:
     """Folders directly in a folder, in natural order, without hidden ones and a zip file's `__MACOSX`."""
-    try:
-        found = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
-    except OSError as error:
-        raise DataError(f"the folder {folder} cannot be opened ({error})") from error
+    found = [path for path in entries(folder) if not path.name.startswith((".", "__")) and os.path.isdir(path)]
     return sorted(found, key=lambda path: natural_key(path.name))
 
 

@@ -17,21 +17,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 from scipy import ndimage
 
+from mrkd_edu.data.files import DataError, as_path, check_file, entries
 from mrkd_edu.data.masks import defect_pixels
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
-LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")  # PIL's names; their pixels are only nearly what was saved
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # PIL's names; a phone's MPO begins with a JPEG, and is opened as one
+LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")  # their pixels are only nearly what was saved
 DECODERS = min(8, os.cpu_count() or 1)  # threads; PIL lets go of the interpreter while it decodes
+TURNS = {  # EXIF orientation: what makes the picture stand upright; 1 does already
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # What `read_image` takes: a file, a PIL image, an array or a tensor.
 ImageSource = str | os.PathLike[str] | Image.Image | np.ndarray | torch.Tensor
-
-
-class DataError(Exception):
-    """The data are wrong. The message names the file, what is wrong with it, and the cure."""
 
 
 # ------------------------------------------------------------------------------------------------- one image
@@ -43,22 +50,22 @@ def read_image(source: ImageSource, size: int | None = None) -> np.ndarray:
     Transparent pixels become white, unless all are. 16-bit values are divided by 257, a fixed scale, so that two
     images stay comparable; files that keep 12-bit data in 16 bits therefore come out nearly black: rescale them
     first (times 16), or pass an array of floats, values / 4095. (`AnomalyFolder` refuses a set of such.) A photo
-    that carries an EXIF rotation is turned upright. Of several pages or frames the first is taken.
+    that carries an EXIF rotation is turned upright. Of several pages or frames the first is taken. A file, the PIL
+    image, array or tensor of the same pixels all give the same result.
 
     Args:
         source: A file (jpg, png, bmp, tif, webp); a PIL image; an array `(H, W)` or `(H, W, 1 | 3 | 4)` of
             `uint8`, `uint16`, `bool` or floats in [0, 1]; or a tensor `(H, W)` or `(1 | 3 | 4, H, W)` of the
             same types. Of four channels the last is the alpha channel.
         size: If given, the image is resized to `size` x `size` pixels (bilinear, antialiased). The aspect
-            ratio is not kept, as in the papers. A large JPEG is then decoded at a reduced scale, never below
-            twice `size`, which makes a phone photo several times faster.
+            ratio is not kept, as in the papers.
 
     Returns:
         The image, `uint8` of shape `(H, W, 3)`, which shares no memory with `source`.
 
     Raises:
-        DataError: The file is missing, empty, damaged or too large, or the array has a wrong shape, type or
-            range.
+        DataError: The file is missing, empty, damaged, too large or of another format, or the array has a wrong
+            shape, type or range.
 
     Example:
         >>> import numpy as np
@@ -72,10 +79,9 @@ def read_image(source: ImageSource, size: int | None = None) -> np.ndarray:
     """
     _check_size(size)
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source).expanduser()
+        path = as_path(source)
         with _opened(path) as image:
-            if size is not None:
-                image.draft(None, (2 * size, 2 * size))  # JPEG only: decode at 1/2, 1/4 or 1/8
+            # No `draft`: it would decode a JPEG file at a reduced scale, and give other pixels than its own array.
             rgb = _to_rgb(_upright(image), str(path))
     elif isinstance(source, Image.Image):
         with _explained("the PIL image"):
@@ -113,13 +119,12 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         ...     image_size(f"{folder}/a.png")
         (30, 40)
     """
-    with _opened(Path(path).expanduser()) as image:
-        orientation = _orientation(image)
-        if orientation != 1 and image.format == "TIFF":
-            image = _upright(image)  # PIL may turn a TIFF itself, only loading it tells
-            orientation = 1
-        lying = orientation >= 5  # EXIF orientations 5 to 8 swap height and width
-        return (image.width, image.height) if lying else (image.height, image.width)
+    with _opened(as_path(path)) as image:
+        width, height = image.size
+        if isinstance(image, TiffImagePlugin.TiffImageFile):  # of a TIFF, `size` is upright in new versions of PIL
+            width, height = (image.tag_v2[tag] for tag in (TiffImagePlugin.IMAGEWIDTH, TiffImagePlugin.IMAGELENGTH))
+        lying = _orientation(image) >= 5  # EXIF orientations 5 to 8 swap height and width
+        return (width, height) if lying else (height, width)
 
 
 def brightest_of_16_bits(path: str | os.PathLike[str]) -> int | None:
@@ -128,7 +133,7 @@ def brightest_of_16_bits(path: str | os.PathLike[str]) -> int | None:
     Raises:
         DataError: the file cannot be read.
     """
-    with _opened(Path(path).expanduser()) as image:
+    with _opened(as_path(path)) as image:
         if not image.mode.startswith("I;16") and (image.mode, image.format) != ("I", "PNG"):
             return None
         return int(np.asarray(image).max())
@@ -140,14 +145,25 @@ def _check_size(size: int | None) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) to 8."""
+    """The EXIF orientation, 1 (upright) to 8. What cannot be read, or means nothing, is 1."""
     if image.format == "PNG" and not any("exif" in str(key) for key in image.info):
         return 1  # here PIL would decode the whole PNG just to look for EXIF data behind the pixels
-    return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a picture is not wrong because a camera wrote nonsense beside it
+        return 1
+    return int(found) if found in range(1, 9) else 1
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    return image if _orientation(image) == 1 else ImageOps.exif_transpose(image)
+    if _orientation(image) == 1:
+        return image
+    image.load()  # PIL may turn a TIFF here, and then takes the orientation away
+    if (turn := TURNS.get(_orientation(image))) is None:
+        return image
+    turned = image.transpose(turn)
+    turned.format = image.format  # `_to_rgb` asks for it
+    return turned
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -231,13 +247,10 @@ def _channels_last(tensor: torch.Tensor) -> np.ndarray:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """PIL's view of a file. What goes wrong inside the block becomes a `DataError` with the file's name."""
     with _explained(str(path)):
-        if path.is_dir():
-            raise DataError(f"{path} is a folder, not an image; give one image file")
-        if not path.exists():
-            raise DataError(f"{path} does not exist; check the name (the current folder is {Path.cwd()})")
-        if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty (0 bytes); copy it again or delete it")
-        with Image.open(path) as image:
+        check_file(path)
+        # Without `formats` PIL tries all that it knows, and starts Ghostscript for some. Given a path, not a file,
+        # it maps raw pixels into memory, and then (Pillow 13) mixes up the rows of a grey TIFF that lies on its side.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             limit = Image.MAX_IMAGE_PIXELS  # PIL warns from here on, and refuses only at twice as many
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError
@@ -258,7 +271,7 @@ def _explained(name: str) -> Iterator[None]:
         ) from error
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{name} is not an image that can be read, whatever its name says; "
+            f"{name} is not an image that can be read, whatever its name says: it is none of {', '.join(FORMATS)}; "
             "save it again as PNG or JPEG, or delete it"
         ) from error
     except Exception as error:  # a damaged file can fail with almost any error, deep inside a decoder
@@ -304,7 +317,7 @@ def read_mask(
         1
     """
     _check_size(size)
-    path = Path(path).expanduser()
+    path = as_path(path)
     with _opened(path) as image:
         lossy = image.format in LOSSY_FORMATS
         image = _upright(image)
@@ -443,7 +456,7 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
 
     Returns:
         The paths of all files that end in one of `IMAGE_SUFFIXES`, in upper or lower case. Hidden files are
-        left out.
+        left out; what is no ordinary file (a broken link, a pipe) is not: reading it says what is wrong.
 
     Raises:
         DataError: The folder does not exist or cannot be opened.
@@ -456,19 +469,10 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
         ...     [path.name for path in list_images(folder)]
         ['2.PNG', '10.png']
     """
-    folder = Path(folder).expanduser()
-    try:
-        with os.scandir(folder) as entries:
-            # not is_dir() rather than is_file(): a broken link is listed, and reading it says what is wrong
-            names = [entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir()]
-    except FileNotFoundError:
-        raise DataError(f"the folder {folder} does not exist; check the name") from None
-    except NotADirectoryError:
-        raise DataError(f"{folder} is a file; give the folder that holds the images") from None
-    except OSError as error:
-        raise DataError(f"the folder {folder} cannot be opened ({error})") from error
-    names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
-    return [folder / name for name in sorted(names, key=natural_key)]
+    named = [path for path in entries(as_path(folder)) if path.name.lower().endswith(IMAGE_SUFFIXES)]
+    # not isdir() rather than isfile(): a broken link or a pipe is listed, and reading it says what is wrong
+    found = [path for path in named if not path.name.startswith(".") and not os.path.isdir(path)]
+    return sorted(found, key=lambda path: natural_key(path.name))
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:

@@ -41,6 +41,7 @@ from mrkd_edu.data.factory.pairs import (
     pair_image,
 )
 from mrkd_edu.data.factory.scene import Array
+from mrkd_edu.data.files import DataError, check_file
 from mrkd_edu.data.folder import LITTER
 
 VERSION = 1  # goes up whenever the same settings begin to give other pictures
@@ -113,7 +114,7 @@ def make_toy(
     record = {"settings": settings, "defective": defective}
     root = Path(root)
     target = root / category
-    if not target.exists():
+    if not os.path.exists(target):  # not of `Path`, which raises where a name cannot be
         _write(target, record, progress)
     _check_same(target, record)
     return target
@@ -166,7 +167,7 @@ def _write(target: Path, record: dict[str, Any], progress: bool) -> None:
         try:
             unfinished.rename(target)
         except OSError:
-            if not target.exists():
+            if not os.path.exists(target):
                 raise  # otherwise another process made it meanwhile
     finally:
         pool.shutdown(cancel_futures=True)  # after an error: do not paint the rest first
@@ -220,8 +221,9 @@ def _check_same(target: Path, record: dict[str, Any]) -> None:
     """Raise unless `target` is the data set of this record, complete and with nothing added."""
     cure = "Choose another folder, or delete this one first; nothing was overwritten."
     try:
+        check_file(target / "toy.json")
         found = json.loads((target / "toy.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, DataError):
         raise FileExistsError(f"{target} exists and was not made by the toy factory. {cure}") from None
     if isinstance(found, dict) and isinstance(found.get("settings"), dict):
         found["settings"].setdefault("strengths", list(STRENGTHS))  # a set made before one could choose
@@ -241,10 +243,10 @@ def _check_same(target: Path, record: dict[str, Any]) -> None:
         name = path.relative_to(target).as_posix()
         if path.name.startswith(".") or path.name in LITTER or name == "toy.json":
             continue
-        if name not in (folders if path.is_dir() else expected):
+        if name not in (folders if os.path.isdir(path) else expected):
             strange.add(name)  # a folder too: it would be read as a kind of defect
-        elif path.is_dir() or path.stat().st_size:  # an empty file was cut off, by a full disk for instance
-            present.add(name)
+        elif os.path.isdir(path) or (os.path.isfile(path) and path.stat().st_size):
+            present.add(name)  # an empty file was cut off, by a full disk for instance
     if missing := sorted(expected - present):
         raise FileExistsError(f"{target} lacks {len(missing)} of its files, first {missing[0]}. {cure}")
     if strange:
