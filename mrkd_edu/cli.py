@@ -500,10 +500,8 @@ def opened(folder: Path, tested: bool = True) -> AnomalyFolder:
 
     data = Folder(folder)
     say(data.taken(), problems)
-    if tested and (again := data.repeated()):
-        names = ", ".join(path.name for path in again[:5]) + (" ..." if len(again) > 5 else "")
-        what = f"{len(again)} test images are training images as well ({names})"
-        say(f"{what}: what is measured here is worth nothing.", problems)
+    if tested:
+        data.tell_repeated()
     return data
 
 

@@ -128,6 +128,7 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
     """
     size = model.settings.size
     masks = ground_truth(data, size)  # (N, S, S)
+    data.tell_repeated()
     model.eval()
     images = data.test_images(size)
     model.anomaly_maps(images[:BATCH])  # a first batch is slower than all others: it is not timed

@@ -241,7 +241,7 @@ def test_images_alone(tmp_path: Path) -> None:
     data = AnomalyFolder(tmp_path)
     assert names(data.train) == ["good/0.jpg", "good/1.jpg", "good/2.jpg"]
     assert data.test == []
-    assert data.summary().splitlines()[1:] == ["  train  good     3"]
+    assert data.summary().splitlines()[1:] == ["  train  good     3", "  left out: folder runs/"]
 
 
 # ---------------------------------------------------------------------------------------------------- twins
@@ -674,6 +674,14 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     for what in ("2 x .heic in train/good/", "1 x .png in test/", "folder test/dent/day2/", "1 x .txt"):
         assert what in said
     assert "Thumbs" not in said and "Left out" not in AnomalyFolder(_plain(tmp_path / "whole", "good/0.png")).taken()
+
+
+def test_the_library_says_what_was_left_out(tmp_path: Path) -> None:
+    data = _plain(tmp_path / "part", "good/0.png", "good/1.png", "scratch/0.png")
+    assert "left out" not in repr(AnomalyFolder(data)) + AnomalyFolder(data).summary()
+    (data / "good" / "2.heic").write_bytes(b"")
+    assert repr(AnomalyFolder(data)).endswith("test, left out 1 x .heic in good/)")
+    assert AnomalyFolder(data).summary().endswith("\n  left out: 1 x .heic in good/")
 
 
 def test_training_images_in_the_test_set_are_named(tmp_path: Path) -> None:

@@ -252,3 +252,15 @@ def test_evaluate_decodes_only_what_it_measures(copy: Path, model: MRKD, monkeyp
     decoded.clear()
     check_test_set(data, SIZE)
     assert sorted(decoded) == sorted(sample.path for sample in data.train + data.test)
+
+
+def test_training_images_in_the_test_set_are_told(
+    copy: Path, model: MRKD, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(copy / "train" / "good" / "000.png", copy / "test" / "good" / "again.png")
+    data = AnomalyFolder(copy)
+    for _ in range(2):
+        evaluate(model, data, progress=False)
+    said = capsys.readouterr().err
+    assert said.count("metal: 1 of 24 test images are training images as well (again.png)") == 1
+    assert "worth nothing" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import runpy
@@ -20,6 +21,7 @@ from scipy.ndimage import binary_dilation
 
 from mrkd_edu.data.factory import CATEGORIES, cached_toy, growing_pair, make_toy, render_normal, render_pair, write
 from mrkd_edu.data.factory import defects as shared_defects
+from mrkd_edu.writing import NotWritten
 
 KINDS = ("chip", "dent", "foreign", "scratch", "stain")  # of the category metal
 EVERY = [(category, kind) for category, product in CATEGORIES.items() for kind in product.defects]
@@ -383,3 +385,13 @@ def test_defects_leave_the_scene_they_were_given_alone() -> None:
     assert all(
         np.array_equal(a, b) for x, y in zip(before, after, strict=True) for a, b in zip(x, y, strict=True)
     )
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Image.Image, path: Path, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(NotWritten, match=r"metal cannot be written: No space left on device\. Make room"):
+        make_toy(tmp_path, "metal", train=1, test_good=1, test_defective=1)
+    assert list(tmp_path.iterdir()) == []

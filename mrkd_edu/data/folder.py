@@ -37,6 +37,7 @@ from mrkd_edu.data.images import (
     natural_key,
     read_mask,
 )
+from mrkd_edu.names import tell
 
 GOOD_NAMES = ("good", "ok", "normal")
 MASK_NAMES = ("ground_truth", "masks", "mask", "groundtruth", "gt", "labels", "label", "annotations")
@@ -113,6 +114,7 @@ class AnomalyFolder:
 
     def __init__(self, root: str | Path) -> None:
         self.root = as_path(root)
+        self._told = False
         self.name = Path(os.path.abspath(self.root)).name  # not resolved: a link has a name of its own
         if not os.path.isdir(self.root):
             raise DataError(f"{self.root} is not a folder; give the folder of one category of images")
@@ -267,6 +269,15 @@ class AnomalyFolder:
         known = {_digest(sample.path) for sample in self.train}
         return [sample.path for sample in self.test if _digest(sample.path) in known]
 
+    def tell_repeated(self) -> None:
+        """Say so, once, where test images are training images as well."""
+        again = [] if self._told else self.repeated()
+        self._told = True
+        if again:
+            names = ", ".join(path.name for path in again[:5]) + (" ..." if len(again) > 5 else "")
+            what = f"{self.name}: {len(again)} of {len(self.test)} test images are training images as well ({names})"
+            tell(f"{what}: what is measured here is worth nothing. Take other images to test on.")
+
     def summary(self) -> str:
         """The number of images per split and kind, one per line."""
         rows = []
@@ -276,13 +287,17 @@ class AnomalyFolder:
                 rows.append((split, kind, count, extras))
         width = max(len(kind) for _, kind, _, _ in rows)
         lines = [f"  {split:<5}  {kind:<{width}}  {count:>4}{extras}" for split, kind, count, extras in rows]
+        left_out = self.left_out()
+        lines += [f"  left out: {_listed(left_out, 8)}"] if left_out else []
         return "\n".join([self.name, *lines])
 
     def __repr__(self) -> str:
         defective = int(self.test_labels.sum())
+        left_out = self.left_out()
         return (
             f"AnomalyFolder({str(self.root)!r}: {len(self.train)} train, "
-            f"{len(self.test) - defective} good + {defective} defective test)"
+            f"{len(self.test) - defective} good + {defective} defective test"
+            + (f", left out {_listed(left_out, 8)})" if left_out else ")")
         )
 
     def _extras(self, kind: str) -> str:

@@ -43,6 +43,7 @@ from mrkd_edu.data.factory.pairs import (
 from mrkd_edu.data.factory.scene import Array
 from mrkd_edu.data.files import DataError, check_file
 from mrkd_edu.data.folder import LITTER
+from mrkd_edu.writing import explained
 
 VERSION = 1  # goes up whenever the same settings begin to give other pictures
 STRENGTHS = (0.15, 1.0)  # of test defects, unless told otherwise: from hard to see to obvious
@@ -152,23 +153,24 @@ def cached_toy(category: str = "metal", *, progress: bool = False, **settings: A
 def _write(target: Path, record: dict[str, Any], progress: bool) -> None:
     """Make the data set of this record next to `target`, then put it there in one step, unless it is taken."""
     category = record["settings"]["category"]
-    root = target.parent
-    root.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{category}-unfinished-", dir=root))
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{category}-unfinished-", dir=target.parent))
     pool = ThreadPoolExecutor(PAINTERS)  # numpy and OpenCV let go of the interpreter while they work
     try:
-        jobs = _jobs(record)
-        label = f"toy factory: {category}"
-        done = pool.map(partial(_paint, unfinished), jobs)
-        for _ in tqdm(done, label, len(jobs), unit="image", disable=not progress):
-            pass
-        (unfinished / "toy.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        unfinished.chmod(0o755)  # a temporary folder is private; a data set is not
-        try:
-            unfinished.rename(target)
-        except OSError:
-            if not os.path.exists(target):
-                raise  # otherwise another process made it meanwhile
+        with explained(target):
+            jobs = _jobs(record)
+            label = f"toy factory: {category}"
+            done = pool.map(partial(_paint, unfinished), jobs)
+            for _ in tqdm(done, label, len(jobs), unit="image", disable=not progress):
+                pass
+            (unfinished / "toy.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            unfinished.chmod(0o755)  # a temporary folder is private; a data set is not
+            try:
+                unfinished.rename(target)
+            except OSError:
+                if not os.path.exists(target):
+                    raise  # otherwise another process made it meanwhile
     finally:
         pool.shutdown(cancel_futures=True)  # after an error: do not paint the rest first
         shutil.rmtree(unfinished, ignore_errors=True)
