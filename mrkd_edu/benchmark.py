@@ -80,13 +80,16 @@ def benchmark(
     if not sets:
         raise ValueError("No category to work on: give at least one folder of images.")
     if len({data.name for data in sets}) < len(sets):
-        raise ValueError(f"Two categories have the same name: {[data.name for data in sets]}. Rename one folder.")
+        names = ", ".join(data.name for data in sets)
+        raise ValueError(f"Two categories have the same name: {names}. Give each folder once, or rename one of them.")
     for data in sets:
         check_test_set(data, plan.size)
     where = pick_device(device)
     tested = {data.name: data.fingerprint() for data in sets}
-    asked = tuple(distances or (plan.recipe.distance,))
-    seeds = tuple(seeds)
+    asked, variants, seeds = tuple(distances or (plan.recipe.distance,)), tuple(variants), tuple(seeds)
+    for name, values in (("variants", variants), ("seeds", seeds), ("distances", asked)):
+        if len(set(values)) < len(values):
+            raise ValueError(f"{name} {values} names one twice: the same training twice is a spread of nothing.")
     grid = [
         (data, variant, seed, distance)
         for data in sets
@@ -151,27 +154,28 @@ class Results:
         self.path = Path(folder) / "results.csv"
         self.keys_file = self.path.with_suffix(".keys.json")
 
-    def read(self) -> tuple[dict[Key, Row], dict[Key, str]]:
-        """Rows by their key, and the names of the runs behind those that count as done.
+    def read(self, quiet: bool = False) -> tuple[dict[Key, Row], dict[Key, str]]:
+        """Rows by their key, and the names of the runs behind those that count as done; `quiet`: it was said before.
 
         Raises:
             ValueError: the file is another table than a benchmark's.
         """
-        rows = read_results(self.path)
+        rows = read_results(self.path, quiet)
         try:
             known = json.loads(read_whole(self.keys_file))
             marks = {tuple(entry["key"]): (entry["run"], entry["row"]) for entry in known}
         except FileNotFoundError:
             return rows, {}
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            tell(f"{self.keys_file} is damaged: what {self.path.name} holds is measured again.")
+            if not quiet:
+                tell(f"{self.keys_file} is damaged: what {self.path.name} holds is measured again.")
             return rows, {}
         return rows, {key: marks[key][0] for key, row in rows.items() if key in marks and marks[key][1] == _mark(row)}
 
     def add(self, key: Key, row: Row, run_name: str) -> None:
         """Write one row more, or in place of an older one."""
         with alone(self.path.with_name(".results.lock"), "", lambda: None):
-            rows, keys = self.read()
+            rows, keys = self.read(quiet=True)
             rows[key], keys[key] = row, run_name
             with whole_file(self.path, newline="") as file:
                 writer = csv.DictWriter(file, KEY + MEASURES)
@@ -182,7 +186,7 @@ class Results:
                 file.write(json.dumps(entries, indent=1) + "\n")
 
 
-def read_results(path: str | Path) -> dict[Key, Row]:
+def read_results(path: str | Path, quiet: bool = False) -> dict[Key, Row]:
     """Rows of a `results.csv` by their key; empty where there is no file yet.
 
     A row that does not parse whole is left out, and that is said.
@@ -207,8 +211,8 @@ def read_results(path: str | Path) -> dict[Key, Row]:
             rows[tuple(row[name] for name in KEY)] = row
         else:
             broken += 1
-    if broken:
-        tell(f"{path}: {broken} rows are damaged and were left out.")
+    if broken and not quiet:
+        tell(f"{path}: {broken} damaged {'row was' if broken == 1 else 'rows were'} left out.")
     return rows
 
 

@@ -139,8 +139,8 @@ class Checkpoint:
             raise damaged from error
         if identity != self.identity:
             raise TrainingError(
-                f"{self.path} belongs to another training.\n  there: {identity}\n  here:  {self.identity}\n"
-                "Resume with the same settings, or delete the file to start anew."
+                f"{self.path} belongs to another training. Resume with the same images and settings, or delete the "
+                f"file to start anew.\n{_difference(identity, self.identity)}"
             )
         before = {name: copy.deepcopy(part.state_dict()) for name, part in self.parts.items()}
         try:
@@ -160,6 +160,14 @@ def read_checkpoint(path: Path) -> Any:
     if content[:DIGEST] != _hash(content[DIGEST:]):
         raise ValueError(f"{path} is not the file that was written")
     return torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
+
+
+def _difference(there: str, here: str) -> str:
+    """Where two descriptions of a training differ, in lines of their own."""
+    one, other = there.split(", "), here.split(", ")
+    if len(one) == len(other):  # the same settings with other values: show only these
+        one, other = ([words[i] for i in range(len(one)) if one[i] != other[i]] for words in (one, other))
+    return f"  there: {', '.join(one)}\n  here:  {', '.join(other)}"
 
 
 def _hash(content: bytes) -> bytes:

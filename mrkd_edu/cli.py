@@ -49,7 +49,7 @@ app.add_typer(data_app, name="data")
 DataFolder = Annotated[
     Path, typer.Argument(metavar="DATA", help="Folder of one category: MVTec layout, good/ + others, or just images.")
 ]
-Backbone = Annotated[str, typer.Option(help="Teacher. Without network: efficientnet_lite0, _lite1, _lite2.")]
+Backbone = Annotated[str, typer.Option(help="Teacher network. Without a download: efficientnet_lite0, _lite1, _lite2.")]
 Size = Annotated[
     int | None,
     typer.Option(help="Images are resized to squares of this side, a multiple of 32 [default: the recipe's].", min=32),
@@ -61,7 +61,7 @@ Recipe = Annotated[
 ]
 Distance = Annotated[
     str | None,
-    typer.Option(help="Of the anomaly map: `cosine` (the papers') or `mahalanobis` [default: the recipe's]."),
+    typer.Option(help="From teacher to student: `cosine` (the papers') or `mahalanobis` [default: the recipe's]."),
 ]
 Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
 Precision = Annotated[str, typer.Option(help="`auto` takes what is quick here; or `fp32`, `bf16`, `fp16`.")]
@@ -126,8 +126,8 @@ def data_toy(
     test_defective: Annotated[int, typer.Option(help="Defective test images, all kinds together.", min=0)] = 30,
     size: Annotated[int, typer.Option(help="Side of the images, pixels.", min=32)] = 256,
     seed: Annotated[int, typer.Option(help="Another seed gives another data set.", min=0)] = 0,
-    weakest: Annotated[float, typer.Option(help="Strength of the faintest test defects; 0 is none.")] = 0.15,
-    strongest: Annotated[float, typer.Option(help="Strength of the plainest ones; 1 is obvious.")] = 1.0,
+    weakest: Annotated[float, typer.Option(help="Strength of the faintest test defects, above 0.")] = 0.15,
+    strongest: Annotated[float, typer.Option(help="Strength of the plainest ones; 1 is obvious, and the most.")] = 1.0,
 ) -> None:
     """Render a toy data set: products with known defects, exact masks, and the normal twin of every defect.
 
@@ -156,7 +156,7 @@ def train(
     backbone: Backbone = "efficientnet_lite0",
     size: Size = None,
     steps: Steps = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and masks.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and masks.", min=0)] = 0,
     recipe: Recipe = "long",
     distance: Distance = None,
     device: Device = "auto",
@@ -212,7 +212,7 @@ def evaluate(
             table.add_row(name.replace("_", " "), number(value, 4))
         console.print(table)
         if result.leakage_from == "synthetic":
-            say("Leakage: on synthetic defects of the kind that ilm and mrkd trained with, which favours these two.")
+            say("Leakage: on synthetic defects. ilm and mrkd train with such defects, which favours these two.")
         if missing := [name for name, value in result.metrics.items() if value is None]:
             say(f"Not measurable on this data: {', '.join(missing)} ({lacking(folder)}).")
 
@@ -235,7 +235,9 @@ def predict(
 
         paths = list_images(images) if os.path.isdir(images) else [images]  # a name that cannot be is no folder
         if not paths:
-            raise ValueError(f"{images} holds no images.")
+            raise ValueError(
+                f"{images} holds no images; subfolders are not searched. Give one image, or the folder of the images."
+            )
         rows = write_predictions(MRKD.load(run, device), paths, out, progress=len(paths) > 1)
         table = Table("image", "score", "verdict", title=f"threshold {rows[0]['threshold']}", title_justify="left")
         for row in rows:
@@ -255,7 +257,7 @@ def benchmark(
     data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Categories, or folders that hold categories.")],
     out: Annotated[Path, typer.Option(help="Folder of results.csv; what is there already is not done again.")],
     variants: Annotated[
-        str, typer.Option(help="Comma-separated; `nn`, `gauss`, `template` have no student: what is one worth?")
+        str, typer.Option(help="Comma-separated; `nn`, `gauss`, `template` have no student, to compare with.")
     ] = "nn,gauss,template,rd,ilm,flm,mrkd",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     distances: Annotated[
@@ -278,10 +280,12 @@ def benchmark(
         from mrkd_edu.benchmark import summary
         from mrkd_edu.data.folder import find_categories, visible_folders
 
-        chosen = [check_variant(v.strip(), baseline=True) for v in variants.split(",")]
+        chosen = different("--variants", [check_variant(v, "--variants", baseline=True) for v in listed(variants)])
         numbers = seed_numbers(seeds)
         plan = make_plan(chosen[0], backbone, size, steps, numbers[0], recipe, precision, baseline=True)
-        judges = [check_distance(d.strip()) for d in distances.split(",")] if distances else None
+        judges = None
+        if distances:
+            judges = different("--distances", [check_distance(d, "--distances") for d in listed(distances)])
         folders, passed_over = [], []
         for folder in data:
             found = find_categories(folder)
@@ -293,7 +297,7 @@ def benchmark(
             passed_over += [] if found == [folder] else [f for f in visible_folders(folder) if f not in found]
         if passed_over:
             names = ", ".join(map(str, passed_over))
-            say(f"Passed over, for they are no categories: {names}", problems)
+            say(f"Passed over, because they are not categories: {names}", problems)
         for folder in folders:
             opened(folder)
         rows = run_benchmark(
@@ -312,8 +316,8 @@ def leakage(
 ) -> None:
     """How much of each kind of defect does a student copy? 0: it restores the normal image, 1: it copies the defect.
 
-    Needs a test set with twins, such as the toy factory's. For a category of the toy factory a second figure shows
-    leakage against the strength of the defect.
+    Needs a test set with twins (the same pictures without their defects), such as the toy factory's. For a category of
+    the toy factory a second figure shows leakage against the strength of the defect.
 
     Example:  mrkd-edu leakage data/fabric runs/rd runs/mrkd --out leakage
     """
@@ -332,9 +336,15 @@ def leakage(
         for run, model in zip(runs, loaded, strict=True):
             s = model.settings
             if (s.strides, s.standardise) != (first.strides, first.standardise):
-                raise ValueError(f"{run} and {runs[0]} have other scales or features: their leakage has other units.")
+                raise ValueError(
+                    f"The leakage of {run} and {runs[0]} cannot be compared: their scales or features differ. "
+                    "Give models of one recipe."
+                )
             if s.history.get("category", readable(folder.name)) != readable(folder.name):
-                raise ValueError(f"{run} was trained on {s.history['category']}, not on {folder.name}.")
+                raise ValueError(
+                    f"{run} was trained on {s.history['category']}, not on {folder.name}. Give a model and images "
+                    "of one category."
+                )
         strides = first.strides
         by_kind = {name: leakage_by_kind(model, folder) for name, model in models.items()}
         table = Table("model", "kind", title=escape(f"{folder.name}: leakage"), title_justify="left")
@@ -356,12 +366,12 @@ def leakage(
 def theatre(
     data: DataFolder,
     out: Annotated[Path, typer.Option(help="Folder of theatre.csv and theatre.png.")] = Path("theatre"),
-    variants: Annotated[str, typer.Option(help="Comma-separated.")] = "rd,mrkd",
+    variants: Annotated[str, typer.Option(help="Comma-separated: `rd`, `ilm`, `flm`, `mrkd`.")] = "rd,mrkd",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0",
-    at: Annotated[str, typer.Option(help="Steps at which to look at the test set.")] = "75,150,300,600,1200",
+    at: Annotated[str, typer.Option(help="Look at the test set after these steps.")] = "75,150,300,600,1200",
     size: Size = None,
     backbone: Backbone = "efficientnet_lite0",
-    recipe: Annotated[str, typer.Option(help="Whose form the student has: one recipe, or several by comma.")] = (
+    recipe: Annotated[str, typer.Option(help="Recipes whose forms of student are trained, comma-separated.")] = (
         "workshop,long"
     ),
     device: Device = "auto",
@@ -369,8 +379,9 @@ def theatre(
 ) -> None:
     """Train longer and longer: does the student find more, or does it only copy more? One figure and one table.
 
-    The forms of two students, the workshop's and the able one of `long`, are trained with a constant learning rate, and
-    looked at on the way. The dashed line of a figure is what the student would find had it restored the normal image.
+    Students of two forms, that of the recipe `workshop` and the more able one of `long`, are trained with a constant
+    learning rate, and looked at on the way. The dashed line of the figure is what a student would find had it restored
+    the normal image.
 
     Example:  mrkd-edu theatre photos/tile --at 75,150,300,600,1200 --seeds 0,1,2 --out theatre
     """
@@ -379,8 +390,8 @@ def theatre(
         from mrkd_edu.overgeneralisation import write_acts
         from mrkd_edu.plots_leakage import theatre_curves
 
-        chosen = [check_variant(v.strip()) for v in variants.split(",")]
-        looks = sorted({whole_number("--at", s) for s in at.split(",")})
+        chosen = different("--variants", [check_variant(v, "--variants") for v in listed(variants)])
+        looks = sorted({whole_number("--at", s, least=1) for s in at.split(",")})
         numbers = seed_numbers(seeds)
         plans = {  # all at once, so that a wrong option is found before the first training
             (form, seed, variant): make_plan(variant, backbone, size, None, seed, form, precision)
@@ -452,32 +463,33 @@ def make_plan(
     return Plan(check_variant(variant, baseline=baseline), backbone, size or 0, seed, chosen, precision)  # type: ignore[arg-type]
 
 
-def check_distance(distance: str) -> Any:
+def check_distance(distance: str, option: str = "--distance") -> Any:
     """The distance, if it is one."""
     from mrkd_edu.model import DISTANCES
 
-    check_choice("--distance", distance, DISTANCES)
+    check_choice(option, distance, DISTANCES)
     return distance
 
 
-def check_variant(variant: str, baseline: bool = False) -> Any:
+def check_variant(variant: str, option: str = "--variant", baseline: bool = False) -> Any:
     """The variant, if it is one; `baseline`: those without a student count as well."""
     from mrkd_edu.model import BASELINES, VARIANTS
 
-    check_choice("--variants" if baseline else "--variant", variant, (*BASELINES, *VARIANTS) if baseline else VARIANTS)
+    check_choice(option, variant, (*BASELINES, *VARIANTS) if baseline else VARIANTS)
     return variant
 
 
 def check_choice(option: str, value: str, choices: Any) -> None:
     """Raise `ValueError` where the value is none of the choices."""
     if value not in choices:
-        raise ValueError(f"{option} {value}: no such choice. Choose one of: {', '.join(choices)}.")
+        raise ValueError(f"{option} {value or repr(value)}: no such choice. Choose one of: {', '.join(choices)}.")
 
 
-def whole_number(option: str, text: str) -> int:
+def whole_number(option: str, text: str, least: int = 0) -> int:
     """One of the whole numbers of an option that takes several."""
-    if not text.strip().isdigit():
-        raise ValueError(f"{option} {text}: give whole numbers with commas between them, for instance 0,1,2.")
+    if not text.strip().isdecimal() or int(text) < least:
+        what = f"whole numbers, {least} or more, with commas between them"
+        raise ValueError(f"{option} {text or repr(text)}: give {what}, for instance 1,2,3.")
     return int(text)
 
 
@@ -486,8 +498,11 @@ def refuse_foreign_run(out: Path, resume: bool) -> None:
     interrupted = (out / "checkpoint.pt").exists()
     if (out / "model.json").exists() and not interrupted:
         raise FileExistsError(
-            f"{out} holds a trained model already: nothing to resume. Choose another --out, or delete it first."
+            f"{out} holds a trained model already{': nothing to resume' if resume else ''}. Choose another --out, or "
+            "delete that model first."
         )
+    if resume and not interrupted:
+        say(f"{out} holds no interrupted training: starting anew.", problems)
     if interrupted and not resume:
         raise FileExistsError(
             f"{out} holds an interrupted training. Continue it with --resume, or delete {out / 'checkpoint.pt'}."
@@ -517,11 +532,20 @@ def lacking(data: AnomalyFolder) -> str:
 
 
 def seed_numbers(text: str) -> list[int]:
-    """`--seeds`; twice the same would be a spread of nothing."""
-    numbers = [whole_number("--seeds", s) for s in text.split(",")]
-    if len(set(numbers)) < len(numbers):
-        raise ValueError(f"--seeds {text} names a seed twice; give different ones.")
-    return numbers
+    """`--seeds`."""
+    return different("--seeds", [whole_number("--seeds", s) for s in text.split(",")])
+
+
+def listed(text: str) -> list[str]:
+    """The words of an option that takes several, with commas between them."""
+    return [word.strip() for word in text.split(",")]
+
+
+def different(option: str, values: list[Any]) -> list[Any]:
+    """Refuse what is named twice: the same training twice would be a spread of nothing."""
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{option} names {twice[0]} twice; give each once.")
+    return values
 
 
 def say(text: str, to: Console = console) -> None:
@@ -559,7 +583,10 @@ def errors() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        problems.print("\nInterrupted. Training so far is kept: the same command goes on (`train`: with --resume).")
+        problems.print(
+            "\nInterrupted. To go on, give the same command again: `train` with --resume. (`theatre` starts the "
+            "interrupted training anew.)"
+        )
         raise typer.Exit(130) from None
     except Exception as error:
         no_memory = out_of_memory(error)
@@ -576,8 +603,8 @@ def out_of_memory(error: Exception) -> str:
     told = any(phrase in words for phrase in ("out of memory", "not enough memory", "allocate memory"))
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told):
         return (
-            "There is not enough memory. Take smaller images (--size 128) or another device (--device cpu), or close "
-            "other programs."
+            "There is not enough memory. Close other programs, or leave the GPU (--device cpu). Smaller images need "
+            "less (--size 128, for train, benchmark and theatre)."
         )
     return ""
 

@@ -78,7 +78,7 @@ def _device() -> Finding:
     if torch.cuda.is_available():
         return Finding("device", f"GPU {torch.cuda.get_device_name()}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("device", f"CPU, {cores} cores, torch uses {torch.get_num_threads()} threads")
+    return Finding("device", f"CPU, {cores} cores, of which torch uses {torch.get_num_threads()}")
 
 
 def _number_format() -> Finding:

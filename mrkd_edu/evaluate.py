@@ -108,7 +108,8 @@ def ground_truth(data: AnomalyFolder, size: int) -> np.ndarray | None:
     if not data.test:
         raise ValueError(
             f"{data.root} has no test images, only normal ones to learn from: nothing to evaluate. "
-            "Add folders of defective images beside good/, or use `mrkd-edu train` and `mrkd-edu predict`."
+            "Add a folder for each kind of defect (beside good/, or in test/), or use `mrkd-edu train` and `mrkd-edu "
+            "predict`."
         )
     return data.test_masks(size) if data.has_masks else None
 

@@ -31,7 +31,9 @@ def pick_device(device: str = "auto") -> torch.device:
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ValueError("This machine has no CUDA GPU that torch can see. Use --device cpu (or auto).")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"There is no GPU {chosen.index} here, only {torch.cuda.device_count()}, counted from 0.")
+        raise ValueError(
+            f"There is no GPU {chosen.index} here, only {torch.cuda.device_count()}, counted from 0. Use --device cuda."
+        )
     return chosen
 
 

@@ -95,10 +95,11 @@ def read_model(folder: Path) -> tuple[Manifest, bytes]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ModelError(
             f"{folder} holds no trained model ({Path(error.filename or '').name or error} is missing). "
-            "Train one:  mrkd-edu train DATA --out RUN"
+            "Check the name, or train one:  mrkd-edu train DATA --out RUN"
         ) from error
     except OSError as error:
-        raise ModelError(f"The model in {folder} cannot be read ({error.strerror or error}).") from error
+        why = error.strerror or error
+        raise ModelError(f"The model in {folder} cannot be read: {why}. Check the rights of its files.") from error
     description = folder / DESCRIPTION
     try:
         if len(content) > LIMIT:
@@ -107,7 +108,9 @@ def read_model(folder: Path) -> tuple[Manifest, bytes]:
         if not isinstance(facts, dict) or "settings" not in facts:
             raise ValueError("it has no settings")
     except (ValueError, RecursionError) as error:  # no text, no JSON, not what we write
-        raise ModelError(f"{description} is not a model description ({error}). Train again.") from error
+        raise ModelError(
+            f"{description} is damaged or describes no model ({error}). Copy the model again, or train again."
+        ) from error
     if facts.get("format") != FORMAT:
         raise ModelError(f"{description} was written by another version of mrkd_edu. Train again.")
     if facts.get("own_hash") != _seal(facts):
@@ -120,11 +123,11 @@ def read_model(folder: Path) -> tuple[Manifest, bytes]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ModelError(f"{description} cannot be meant: {where}: {first['msg']}. Train again.") from error
+        raise ModelError(f"{description} has an impossible setting, {where}: {first['msg']}. Train again.") from error
     if digest(weights) != manifest.weights_hash:
         raise ModelError(
-            f"{folder / WEIGHTS} is not the file that {description} was written with: it is damaged, of another model, "
-            "or just being written. Copy both again, or train again."
+            f"{folder / WEIGHTS} is not the file that {description} was written with: it is damaged, belongs "
+            "to another model, or is just being written. Copy both files again, or train again."
         )
     return manifest, weights
 

@@ -64,7 +64,7 @@ def verdict(scores: np.ndarray, threshold: float | None) -> np.ndarray:
     if not (math.isfinite(threshold) and np.isfinite(scores).all()):
         raise ModelError(  # a comparison with NaN is False, and False would read "normal"
             f"There is no verdict: the threshold is {threshold:g}, and {int((~np.isfinite(scores)).sum())} of "
-            f"{np.size(scores)} scores are not finite. The model is damaged, or its number format too small: "
+            f"{np.size(scores)} scores are NaN or infinite. The model is damaged, or its number format is too small: "
             "train again, with --precision fp32."
         )
     return scores > threshold
@@ -413,10 +413,13 @@ class MRKD(Restorer):
         except SafetensorError as error:
             raise ModelError(f"{folder / 'model.safetensors'} is damaged ({error}). Train again.") from error
         except (ValueError, RuntimeError) as error:  # settings that are each possible, but not together
-            raise ModelError(f"{folder / 'model.json'} describes no model: {error} Train again.") from error
+            raise ModelError(f"{folder / 'model.json'} describes no possible model: {error} Train again.") from error
         model.settings = replace(model.settings, **learned)
         if learned["weights"] is not None and len(learned["weights"]) != len(model.settings.strides):
-            raise ModelError(f"{folder / 'model.json'} has weights of {len(learned['weights'])} scales. Train again.")
+            raise ModelError(
+                f"{folder / 'model.json'} has weights for {len(learned['weights'])} scales, but the model has "
+                f"{len(model.settings.strides)}. Train again."
+            )
         if manifest.teacher_fingerprint != model.teacher.fingerprint():
             raise ModelError(
                 f"The student in {folder} was trained with other weights of {model.settings.backbone} than those "
@@ -426,7 +429,7 @@ class MRKD(Restorer):
         if {k: v.shape for k, v in weights.items()} != here:
             raise ModelError(f"{folder / 'model.safetensors'} does not fit {folder / 'model.json'}. Train again.")
         if odd := [k for k, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]:
-            raise ModelError(f"{folder / 'model.safetensors'} holds numbers that are none, in {odd[0]}. Train again.")
+            raise ModelError(f"{folder / 'model.safetensors'} holds NaN or infinity, in {odd[0]}. Train again.")
         model.load_state_dict(weights, strict=False)  # not strict: the teacher is not in the file
         return model.to(pick_device(device)).eval()
 

@@ -116,7 +116,8 @@ class Recipe:
         assert length is not None
         if length < 1 or self.batch < 2 or not 0 < self.lr < math.inf or self.warmup < 0:
             raise ValueError(
-                f"A recipe needs steps or epochs >= 1, batch >= 2, lr > 0 and finite, warmup >= 0; got {self}."
+                "A recipe needs steps or epochs >= 1, batch >= 2, lr > 0 and finite, warmup >= 0; got "
+                f"{length}, {self.batch}, {self.lr}, {self.warmup}."
             )
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:

@@ -183,7 +183,8 @@ def _can_keep(home: Path, room: int) -> bool:
     try:
         check_room(home, room)
     except NotWritten as error:
-        tell(f"Nothing is kept for the next time. {error} (MRKD_EDU_CACHE names another folder for the cache.)")
+        cure = "Set the environment variable MRKD_EDU_CACHE to another folder."
+        tell(f"Nothing is kept in the cache for the next time. {error} {cure}")
         return False
     return True
 

@@ -97,8 +97,10 @@ def fit(
         (2, True)
     """
     size = model.settings.size
-    if tuple(images.shape[1:]) != (3, size, size) or len(images) < 2:
-        raise ValueError(f"fit needs at least 2 images of shape (3, {size}, {size}); got {tuple(images.shape)}.")
+    if len(images) < 2:
+        raise ValueError(f"Training needs at least 2 images; got {len(images)}. Add normal images.")
+    if tuple(images.shape[1:]) != (3, size, size):
+        raise ValueError(f"fit needs images of shape (N, 3, {size}, {size}); got {tuple(images.shape)}.")
     if isinstance(images, Tensor) and images.dtype != torch.uint8:
         raise ValueError(f"fit needs uint8 images, 0 to 255; got {images.dtype}.")
     _check_architecture(model, recipe)
@@ -235,8 +237,8 @@ class _Task:
         settings = replace(model.settings, weights=None, threshold=None, history={})
         if model.masks_images and not self.batch(0).changed:
             raise TrainingError(
-                "ILM finds no place for a synthetic defect in any image of the first batch. Is the background of the "
-                f"NSA settings that of these images? {nsa}"
+                "ILM finds no place for a synthetic defect in any image of the first batch. Train rd or flm, which "
+                f"need none; or, in Python, set the background of the NSA settings to that of these images: {nsa}"
             )
         self.identity = repr((settings, recipe, nsa, seed, len(images), _digest(images)))
 

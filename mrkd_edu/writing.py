@@ -77,6 +77,8 @@ def explained(path: Path) -> Iterator[None]:
         why = error.strerror or str(error) or type(error).__name__
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             cure = "Make room, or take a folder on another disk."
+        elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+            cure = "There is a file where a folder must be: move it away, or take another folder."
         else:
             cure = "Take a folder that you may write to."
         raise NotWritten(f"{path} cannot be written: {why}. {cure}") from error

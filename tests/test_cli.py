@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import mrkd_edu
+from mrkd_edu.benchmark import benchmark
 from mrkd_edu.cli import app
 from mrkd_edu.data.factory import make_toy
 
@@ -191,7 +192,7 @@ def test_doctor_names_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch
 
 def test_wrong_input_ends_in_one_message_that_says_what_to_do(toy: Path, trained: Path, tmp_path: Path) -> None:
     assert "Choose one of: nn, gauss" in failure("benchmark", toy, "--out", tmp_path / "b", "--variants", "rdx")
-    assert "not a folder" in failure("train", tmp_path / "nowhere", "--out", tmp_path / "r")
+    assert "nowhere does not exist; give the folder" in failure("train", tmp_path / "nowhere", "--out", tmp_path / "r")
     assert "Choose one of: rd, ilm, flm, mrkd" in failure("train", toy, "--out", tmp_path / "r", "--variant", "x")
     assert "multiple of 32" in failure("train", toy, "--out", tmp_path / "r", "--size", "100")
     assert "efficientnet_lite0" in failure("train", toy, "--out", tmp_path / "r", "--backbone", "vgg")
@@ -206,8 +207,15 @@ def test_a_benchmark_of_nothing_is_an_error(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     assert "holds no category" in failure("benchmark", tmp_path / "notes", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    said = failure("benchmark", toy, "--seeds", "0,0", "--out", tmp_path / "out")
-    assert "names a seed twice" in said
+
+
+@pytest.mark.parametrize(("option", "value"), [("seeds", "0,0"), ("variants", "rd,rd"), ("distances", "cosine,cosine")])
+def test_the_same_training_twice_is_no_spread(option: str, value: str, toy: Path, tmp_path: Path) -> None:
+    said = failure("benchmark", toy, f"--{option}", value, "--out", tmp_path / "out")
+    assert f"--{option} names {value.partition(',')[0]} twice; give each once" in said
+    with pytest.raises(ValueError, match="names one twice"):
+        benchmark([toy], tmp_path / "out", **{option: value.split(",")})
+    assert not (tmp_path / "out" / "results.csv").exists()
 
 
 def test_folders_that_are_no_category_are_named(toy: Path, tmp_path: Path) -> None:
@@ -216,7 +224,7 @@ def test_folders_that_are_no_category_are_named(toy: Path, tmp_path: Path) -> No
     options = ("--variants", "nn", "--seeds", "0", "--size", "64", "--out", tmp_path / "out")
     result = call("benchmark", tmp_path / "sets", *options)
     assert result.exit_code == 0, result.output
-    assert f"Passed over, for they are no categories: {tmp_path / 'sets' / 'raw'}" in result.output
+    assert f"Passed over, because they are not categories: {tmp_path / 'sets' / 'raw'}" in result.output
 
 
 def test_brackets_in_a_name_are_no_markup(toy: Path, trained: Path, tmp_path: Path) -> None:
@@ -301,7 +309,7 @@ def test_out_of_memory_says_what_to_do(
 
     monkeypatch.setattr("mrkd_edu.train._Task.loss", fail)
     said = failure("train", toy, "--out", tmp_path / "r", "--no-cache", *QUICK)
-    assert "not enough memory. Take smaller images (--size 128)" in said
+    assert "not enough memory. Close other programs" in said and "--size 128" in said
 
 
 def test_an_error_that_nobody_expected_is_not_hidden(
@@ -337,12 +345,18 @@ def test_a_cache_that_cannot_be_written_does_not_end_a_training(toy: Path, tmp_p
         *("train", toy, "--out", out, "--variant", "rd", *QUICK), folder=tmp_path, MRKD_EDU_CACHE=str(tmp_path / "file")
     )
     assert done.returncode == 0, done.stderr
-    assert b"Nothing is kept for the next time" in done.stderr
+    assert b"Nothing is kept in the cache for the next time" in done.stderr
     assert sorted(path.name for path in out.glob("[!.]*")) == ["model.json", "model.safetensors"]
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_training(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     said = failure("train", toy, "--out", tmp_path / "file" / "m", *QUICK, "--no-cache")
-    assert "cannot be written: Not a directory. Take a folder that you may write to." in said
+    assert "cannot be written: Not a directory. There is a file where a folder must be" in said
     assert "steps" not in said
+
+
+def test_nothing_to_resume_is_said(toy: Path, tmp_path: Path) -> None:
+    """After a slip in --out one would believe to go on."""
+    said = failure("train", toy, "--out", tmp_path / "new", "--resume", "--size", "100")
+    assert "new holds no interrupted training: starting anew" in said

@@ -115,7 +115,7 @@ def test_a_link_that_leads_back_to_itself_does_not_end_a_listing(tmp_path: Path)
     for open_data in (AnomalyFolder, find_categories):
         with pytest.raises(DataError, match="is not a folder; give"):
             open_data(tmp_path / "loop")
-        with pytest.raises(DataError, match="is not a folder; give"):
+        with pytest.raises(DataError, match="does not exist; give"):
             open_data(tmp_path / ("x" * 300))
 
 

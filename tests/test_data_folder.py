@@ -267,7 +267,7 @@ def test_twins_of_some_images(tmp_path: Path) -> None:
 def test_no_twin_pairs(tmp_path: Path, masks: bool, twins: bool) -> None:
     data = AnomalyFolder(mvtec(tmp_path, masks=masks, twins=twins))
     assert not data.has_twins
-    with pytest.raises(DataError, match=r"put the twins in twins/<kind>/"):
+    with pytest.raises(DataError, match=r"put twins in twins/<kind>/"):
         data.twin_pairs(8)
 
 
@@ -289,7 +289,7 @@ def test_missing_masks_are_named(tmp_path: Path) -> None:
     message = str(error.value)
     assert "1 of the 3 defective images" in message
     assert "ground_truth/scratch/001_mask.png" in message
-    assert "or delete ground_truth/ to work without pixel metrics" in message
+    assert "or move ground_truth/ away to work without masks" in message
     shutil.rmtree(root / "ground_truth")
     assert not AnomalyFolder(root).has_masks  # the cure works
 
@@ -306,7 +306,7 @@ def test_only_the_first_missing_masks_are_named(tmp_path: Path) -> None:
 def test_masks_whose_names_fit_nothing(tmp_path: Path) -> None:
     root = mvtec(tmp_path, masks=False)
     save_mask(root / "ground_truth/dent/label-0.png")
-    with pytest.raises(DataError, match=r"3 of the 3 defective images .* have no mask"):
+    with pytest.raises(DataError, match=r"no mask for 3 of the 3 defective images of "):
         AnomalyFolder(root)
 
 
@@ -400,7 +400,7 @@ def test_truncated_image_is_named_when_it_is_read(tmp_path: Path, rng: np.random
 def test_no_folder(tmp_path: Path) -> None:
     for root in (tmp_path / "nowhere", save(tmp_path / "a.png")):
         for read in (AnomalyFolder, find_categories):
-            with pytest.raises(DataError, match="is not a folder; give"):
+            with pytest.raises(DataError, match=r"(does not exist|is not a folder); give"):
                 read(root)
 
 
@@ -414,7 +414,7 @@ def test_folder_without_images(tmp_path: Path, folder: str) -> None:
     root = mvtec(tmp_path, masks=False)
     shutil.rmtree(root / folder)
     (root / folder).mkdir()
-    with pytest.raises(DataError, match=rf"{folder} holds no images; .* or delete the folder"):
+    with pytest.raises(DataError, match=rf"{folder} holds no images; .* or move the folder away"):
         AnomalyFolder(root)
     for name in ("1.heic", "2.HEIC"):
         (root / folder / name).touch()
@@ -471,7 +471,7 @@ def test_find_categories(tmp_path: Path) -> None:
     assert find_categories(str(tmp_path / "mine")) == [tmp_path / "mine"]
     assert find_categories(tmp_path / "papers") == [tmp_path / "papers"]
     with pytest.raises(
-        DataError, match=r"holds several categories; name one of them, such as .*b9: b9, b10, mine"
+        DataError, match=r"holds some \(b9, b10, mine\); name one of them, such as .*b9"
     ):
         AnomalyFolder(tmp_path)
 
@@ -654,7 +654,7 @@ def test_a_folder_that_may_be_anything_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"is .*output a kind of defect\?.* move it away"):
         AnomalyFolder(data)
     mvtec = _plain(tmp_path / "nut", "train/good/0.png", "test/good/0.png", "test/mask/0.png")
-    with pytest.raises(DataError, match=r"masks belong into .*ground_truth"):
+    with pytest.raises(DataError, match=r"masks belong in .*ground_truth"):
         AnomalyFolder(mvtec)
 
 
@@ -670,7 +670,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     for name in ("train/good/1.HEIC", "train/good/2.HEIC", "test/stray.png", "notes.txt", "Thumbs.db"):
         (data / name).touch()
     said = AnomalyFolder(data).taken()
-    assert said.startswith("part: 1 normal images to learn from; to test, 1 normal and 1 defective (dent 1), no masks.")
+    assert said.startswith("part: 1 normal image to learn from; to test, 1 normal and 1 defective (dent 1), no masks.")
     for what in ("2 x .heic in train/good/", "1 x .png in test/", "folder test/dent/day2/", "1 x .txt"):
         assert what in said
     assert "Thumbs" not in said and "Left out" not in AnomalyFolder(_plain(tmp_path / "whole", "good/0.png")).taken()

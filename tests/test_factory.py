@@ -197,7 +197,7 @@ def test_strengths_are_as_asked(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match=r"strengths is \[0.2, 0.4\], not \[0.15, 1.0\]"):
         make_toy(tmp_path, **few)
     for wrong in ((0.4, 0.2), (0.0, 0.5), (0.5, 1.1), (float("nan"), 1.0)):
-        with pytest.raises(ValueError, match="weakest first"):
+        with pytest.raises(ValueError, match="the weakest first"):
             make_toy(tmp_path / "wrong", strengths=wrong, **few)
 
 

@@ -307,7 +307,7 @@ def test_a_cache_that_cannot_be_written_is_said_before_and_ends_nothing(
     monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "file" / "cache"))
     said: list[str] = []
     model = run(data, PLAN, out=tmp_path / "m", callback=lambda _: said.append(capsys.readouterr().err))
-    assert "Nothing is kept" in said[0] and "MRKD_EDU_CACHE names another folder" in said[0]
+    assert "Nothing is kept" in said[0] and "MRKD_EDU_CACHE to another folder" in said[0]
     assert same(model, first[1]) and files(tmp_path / "m") == ["model.json", "model.safetensors"]
 
 

@@ -66,6 +66,12 @@ def check_file(path: Path) -> None:
         raise DataError(f"{path} is empty (0 bytes); copy it again or delete it")
 
 
+def no_folder(path: Path, cure: str) -> str:
+    """What to say of a path that is no folder: is there a file, or nothing?"""
+    what = "is not a folder" if os.path.lexists(path) else "does not exist"
+    return f"{path} {what}; {cure} (the current folder is {Path.cwd()})"
+
+
 def entries(folder: Path) -> list[Path]:
     """Everything that lies in a folder, in no order. Ask `os.path.isdir` and `isfile` what it is: they never fail.
 

@@ -27,7 +27,7 @@ from typing import Literal
 
 import numpy as np
 
-from mrkd_edu.data.files import DataError, as_path, check_file, entries
+from mrkd_edu.data.files import DataError, as_path, check_file, entries, no_folder
 from mrkd_edu.data.images import (
     IMAGE_SUFFIXES,
     ImageStack,
@@ -117,7 +117,7 @@ class AnomalyFolder:
         self._told = False
         self.name = Path(os.path.abspath(self.root)).name  # not resolved: a link has a name of its own
         if not os.path.isdir(self.root):
-            raise DataError(f"{self.root} is not a folder; give the folder of one category of images")
+            raise DataError(no_folder(self.root, "give the folder of one category of images"))
         self.train: list[Sample]
         self.test: list[Sample]
         if _find(self.root, ("train",)) or _find(self.root, ("test",)):
@@ -192,8 +192,8 @@ class AnomalyFolder:
         """
         if not self.has_twins:
             raise DataError(
-                f"{self.root} has no normal twins of its defective images, or no masks for them; "
-                "put the twins in twins/<kind>/ under the names of the test images"
+                f"{self.root} has no twins of its defective images, or no masks for them. A twin is the same picture "
+                "without its defect; put twins in twins/<kind>/ under the names of the test images"
             )
         pairs = [(sample, sample.twin) for sample in self.test if sample.twin is not None]
         normal = ImageStack([twin for _, twin in pairs], size)
@@ -235,7 +235,7 @@ class AnomalyFolder:
             Left out: 1 x .heic in good/.
         """
         defective = Counter(sample.kind for sample in self.test if sample.label)
-        text = f"{self.name}: {len(self.train)} normal images to learn from"
+        text = f"{self.name}: {len(self.train)} normal {'image' if len(self.train) == 1 else 'images'} to learn from"
         if self.test:
             kinds = ", ".join(f"{kind} {count}" for kind, count in defective.items())
             masks = "with masks" if self.has_masks else "no masks"
@@ -362,7 +362,7 @@ def find_categories(root: str | Path) -> list[Path]:
     """
     root = as_path(root)
     if not os.path.isdir(root):
-        raise DataError(f"{root} is not a folder; give a category or the folder that holds the categories")
+        raise DataError(no_folder(root, "give a category or the folder that holds the categories"))
     if _is_category(root):
         return [root]
     inside = [folder for folder in visible_folders(root) if _is_category(folder)]
@@ -389,8 +389,8 @@ def _read_mvtec(root: Path) -> tuple[list[Sample], list[Sample]]:
     defects = [folder for folder in visible_folders(test_folder) if folder != good and not is_ours(folder)]
     if stray := [folder for folder in defects if folder.name.casefold() in MASK_NAMES + TWIN_NAMES]:
         raise DataError(
-            f"{stray[0]} would be tested as a kind of defect; masks belong into {root / 'ground_truth'}/<kind>/, twins "
-            f"into {root / 'twins'}/<kind>/"
+            f"{stray[0]} would be tested as a kind of defect; masks belong in {root / 'ground_truth'}/<kind>/, twins "
+            f"in {root / 'twins'}/<kind>/"
         )
     if good is None and not defects and list_images(test_folder):
         raise DataError(f"the images in {test_folder} have no kind; sort them into good/ and <defect>/")
@@ -424,7 +424,7 @@ def _read_images_only(root: Path) -> list[Sample]:
     found = find_categories(root)
     if found and found != [root]:
         names = ", ".join(folder.name for folder in found)
-        raise DataError(f"{root} holds several categories; name one of them, such as {found[0]}: {names}")
+        raise DataError(f"{root} is not a category, but holds some ({names}); name one of them, such as {found[0]}")
     folders = [folder.name for folder in visible_folders(root) if not found or list_images(folder)]
     if folders:
         raise DataError(
@@ -438,11 +438,13 @@ def _samples(folder: Path, kind: str = "good") -> list[Sample]:
     """The images in a folder, of which there must be at least one."""
     paths = list_images(folder)
     if not paths:
+        if os.path.isfile(folder / "model.json"):
+            raise DataError(f"{folder} holds a trained model, no images; are two folders given in the wrong order?")
         others = Counter(path.suffix.lower() for path in entries(folder) if os.path.isfile(path) and path.suffix)
         found = _listed([f"{count} x {suffix}" for suffix, count in others.items()])
         raise DataError(
             f"{folder} holds no images{f' (it has {found})' if found else ''}; put images directly into it "
-            f"({', '.join(IMAGE_SUFFIXES)}), or delete the folder"
+            f"({', '.join(IMAGE_SUFFIXES)}), or move the folder away"
         )
     stems = {_stem(path) for path in paths}
     for path in paths:
@@ -504,8 +506,8 @@ def _same_name(one: Path, other: Path) -> str:
 def _missing_masks(root: Path, mask_folder: Path, unmasked: list[Sample], defective: int) -> str:
     wanted = [f"{mask_folder.name}/{sample.kind}/{sample.path.stem}_mask.png" for sample in unmasked]
     return (
-        f"{len(unmasked)} of the {defective} defective images of {root} have no mask. Add {_listed(wanted)}, "
-        f"or delete {mask_folder.name}/ to work without pixel metrics"
+        f"no mask for {len(unmasked)} of the {defective} defective images of {root}. Add {_listed(wanted)}, "
+        f"or move {mask_folder.name}/ away to work without masks"
     )
 
 

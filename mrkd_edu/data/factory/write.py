@@ -100,7 +100,9 @@ def make_toy(
             raise ValueError(f"{name} must be 0 or more, not {number}.")
     weakest, strongest = strengths
     if not 0 < weakest <= strongest <= 1:
-        raise ValueError(f"strengths of defects go from above 0 to 1, weakest first; got {weakest} to {strongest}.")
+        raise ValueError(
+            f"strengths of defects must be above 0 and at most 1, the weakest first; got {weakest} to {strongest}."
+        )
     settings = {
         "version": VERSION,
         "category": category,
@@ -226,7 +228,9 @@ def _check_same(target: Path, record: dict[str, Any]) -> None:
         check_file(target / "toy.json")
         found = json.loads((target / "toy.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, DataError):
-        raise FileExistsError(f"{target} exists and was not made by the toy factory. {cure}") from None
+        raise FileExistsError(
+            f"{target} exists and was not made by the toy factory. Choose another folder; nothing was overwritten."
+        ) from None
     if isinstance(found, dict) and isinstance(found.get("settings"), dict):
         found["settings"].setdefault("strengths", list(STRENGTHS))  # a set made before one could choose
     if found != record:
@@ -252,4 +256,7 @@ def _check_same(target: Path, record: dict[str, Any]) -> None:
     if missing := sorted(expected - present):
         raise FileExistsError(f"{target} lacks {len(missing)} of its files, first {missing[0]}. {cure}")
     if strange:
-        raise FileExistsError(f"{target} holds files that are not its own, first {min(strange)}. {cure}")
+        raise FileExistsError(
+            f"{target} holds files that are not its own, first {min(strange)}. Move them away, or choose another "
+            "folder; nothing was overwritten."
+        )
