@@ -35,7 +35,7 @@ test-gpu: $(VENV)/.ready-test ## the same on a CUDA GPU: GPU tests, and the note
 	  exit 1; }
 	@echo "Running GPU tests, and the notebooks at full length ..."
 	@MRKD_EDU_BUDGET=full \
-	  MRKD_EDU_TEACHER=$$($(BIN)/python -c "from mrkd_edu.course import teacher_at_hand; print(teacher_at_hand())") \
+	  MRKD_EDU_TEACHER=$$($(BIN)/python -c "from mrkd_edu.lessons.course import teacher_at_hand; print(teacher_at_hand())") \
 	  $(BIN)/python -m pytest $(NBVAL) --junitxml=junit-gpu.xml tests/test_gpu.py notebooks $(ARGS)
 
 lab: $(VENV)/.ready-notebooks ## open the notebooks in JupyterLab
@@ -48,7 +48,7 @@ lint: $(VENV)/.ready-test ## check style (ruff) and types (mypy)
 
 playground: $(VENV)/.ready-notebooks ## open the explorers as an app without code, for a projector
 	@echo "Getting two models ready. The first time they are trained, about two minutes."
-	@$(BIN)/python -c "from mrkd_edu.course import playground; playground()"
+	@$(BIN)/python -c "from mrkd_edu.lessons.course import playground; playground()"
 	@echo "Opening the playground in the browser. Every page has a kernel of its own; Ctrl-C here ends all."
 	@$(BIN)/python -m voila notebooks/playground.ipynb --progressive_rendering=True $(ARGS)
 

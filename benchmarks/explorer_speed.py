@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mrkd_edu.data.factory import cached_toy
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import evaluate
 from mrkd_edu.model import MRKD
-from mrkd_edu.run import Plan, run
+from mrkd_edu.study.evaluate import evaluate
+from mrkd_edu.study.run import Plan, run
+from mrkd_edu.toy import cached_toy
 from mrkd_edu.widgets import (
     explore_distance,
     explore_flm,

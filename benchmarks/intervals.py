@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mrkd_edu.benchmark import detector
 from mrkd_edu.data import AnomalyFolder
 from mrkd_edu.distance import image_score
-from mrkd_edu.evaluate import BATCH
 from mrkd_edu.metrics import aupro, image_auroc
 from mrkd_edu.model import BASELINES, VARIANTS, Detector
 from mrkd_edu.recipe import RECIPES
-from mrkd_edu.run import Plan
+from mrkd_edu.study.benchmark import detector
+from mrkd_edu.study.evaluate import BATCH
+from mrkd_edu.study.run import Plan
 
 MIDDLE = (0.025, 0.975)
 

@@ -23,7 +23,7 @@ from mrkd_edu.distance import image_score
 from mrkd_edu.metrics import image_auroc
 from mrkd_edu.model import MRKD, VARIANTS
 from mrkd_edu.recipe import budget
-from mrkd_edu.run import Plan, divide, finish, run
+from mrkd_edu.study.run import Plan, divide, finish, run
 from mrkd_edu.train import Moment
 
 LOOKS = 5

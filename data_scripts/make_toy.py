@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mrkd_edu.data.factory import CATEGORIES, make_toy
+from mrkd_edu.toy import CATEGORIES, make_toy
 
 
 def main() -> None:

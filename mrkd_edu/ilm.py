@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from mrkd_edu.nsa import NSA, foreground, numpy_images
-from mrkd_edu.poisson import poisson_blend
+from mrkd_edu.nsa.poisson import poisson_blend
 
 # Half height and half width of a patch, as shares of the image side: 0.03 + Gamma(shape 2, scale 0.05).
 SMALLEST_HALF, GAMMA_SHAPE, GAMMA_SCALE = 0.03, 2.0, 0.05

@@ -32,14 +32,14 @@ from scipy import stats
 from torch import Tensor, nn
 
 from mrkd_edu import __version__
+from mrkd_edu.backbones.efficientnet_lite import WeightsNotFound
 from mrkd_edu.data.images import ImageStack, list_images, read_image, some_images
 from mrkd_edu.distance import add_scales, cosine_distance, image_score
-from mrkd_edu.efficientnet_lite import WeightsNotFound
 from mrkd_edu.flm import FeatureMasking
-from mrkd_edu.hardware import Precision, autocast, format_name, number_format, pick_device
-from mrkd_edu.mahalanobis import Mahalanobis
-from mrkd_edu.manifest import ModelError, read_model, write_model
+from mrkd_edu.judging.mahalanobis import Mahalanobis
 from mrkd_edu.recipe import RECIPES, Distance
+from mrkd_edu.runtime.hardware import Precision, autocast, format_name, number_format, pick_device
+from mrkd_edu.runtime.manifest import ModelError, read_model, write_model
 from mrkd_edu.standardise import Standardise
 from mrkd_edu.student import Student
 from mrkd_edu.teacher import OFFLINE_TEACHER, Teacher

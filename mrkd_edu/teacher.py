@@ -23,8 +23,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from mrkd_edu import efficientnet_lite
-from mrkd_edu.efficientnet_lite import EfficientNetLite, WeightsNotFound, fuse, load_efficientnet_lite
+from mrkd_edu.backbones import efficientnet_lite
+from mrkd_edu.backbones.efficientnet_lite import EfficientNetLite, WeightsNotFound, fuse, load_efficientnet_lite
 
 OFFLINE_TEACHER = "efficientnet_lite0"
 PROBE = 64  # side of the image that discovers channels and strides

@@ -25,14 +25,14 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from mrkd_edu.checkpoint import Checkpoint, CtrlC, History, TrainingError, diverged
 from mrkd_edu.data.images import DataError, ImageStack, some_images
 from mrkd_edu.distance import distillation_loss
-from mrkd_edu.hardware import number_format, pick_device
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT, NSA
 from mrkd_edu.recipe import RECIPES, Recipe
+from mrkd_edu.runtime.checkpoint import Checkpoint, CtrlC, History, TrainingError, diverged
+from mrkd_edu.runtime.hardware import number_format, pick_device
 
 FEATURE_MEMORY = 2 * 2**30  # bytes that cached teacher features may take
 BATCHES, ORDER = 0, 1  # the streams of random numbers that a training draws from

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mrkd_edu.data.factory import make_toy
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
 from mrkd_edu.model import VARIANTS
+from mrkd_edu.study.evaluate import Evaluation
+from mrkd_edu.toy import make_toy
 
 SIDE = 64  # pixels of a map
 

@@ -16,15 +16,15 @@ import pytest
 import torch
 from rich.console import Console
 
-from mrkd_edu import benchmark as module
-from mrkd_edu.benchmark import KEY, MEASURES, Results, benchmark, mean_and_spread, read_results, summary
 from mrkd_edu.data import AnomalyFolder, DataError
-from mrkd_edu.data.factory import make_toy
-from mrkd_edu.evaluate import COSTS, evaluate
 from mrkd_edu.model import BASELINES
 from mrkd_edu.recipe import RECIPES
-from mrkd_edu.run import Plan
+from mrkd_edu.study import benchmark as module
+from mrkd_edu.study.benchmark import KEY, MEASURES, Results, benchmark, mean_and_spread, read_results, summary
+from mrkd_edu.study.evaluate import COSTS, evaluate
+from mrkd_edu.study.run import Plan
 from mrkd_edu.teacher import Teacher
+from mrkd_edu.toy import make_toy
 
 PLAN = Plan(size=64, recipe=replace(RECIPES["workshop"], steps=3, warmup=1, batch=4))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import mrkd_edu.cache
-from mrkd_edu.cache import cache_folder
+import mrkd_edu.runtime.cache
+from mrkd_edu.runtime.cache import cache_folder
 
 
 def test_chosen_by_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +34,7 @@ def test_left_to_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, val
 
 
 def test_imports_the_standard_library_alone() -> None:
-    tree = ast.parse(Path(mrkd_edu.cache.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(mrkd_edu.runtime.cache.__file__).read_text(encoding="utf-8"))
     used = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     used |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert used <= sys.stdlib_module_names

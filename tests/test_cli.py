@@ -18,9 +18,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import mrkd_edu
-from mrkd_edu.benchmark import benchmark
-from mrkd_edu.cli import app
-from mrkd_edu.data.factory import make_toy
+from mrkd_edu.app.cli import app
+from mrkd_edu.study.benchmark import benchmark
+from mrkd_edu.toy import make_toy
 
 QUICK = ["--size", "64", "--steps", "4"]
 
@@ -235,7 +235,7 @@ def test_brackets_in_a_name_are_no_markup(toy: Path, trained: Path, tmp_path: Pa
 def program(*words: object, folder: Path, **environment: str) -> subprocess.CompletedProcess:
     """The command as a program of its own, with its output in pipes."""
     here = {**os.environ, "COLUMNS": "200", "TERM": "dumb"} | environment
-    command = [sys.executable, "-m", "mrkd_edu.cli", *map(str, words)]
+    command = [sys.executable, "-m", "mrkd_edu.app.cli", *map(str, words)]
     return subprocess.run(command, cwd=folder, env=here, capture_output=True)
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from mrkd_edu.benchmark import benchmark, detector
-from mrkd_edu.controls import Control
 from mrkd_edu.data import AnomalyFolder
-from mrkd_edu.data.factory import make_toy
-from mrkd_edu.evaluate import evaluate
 from mrkd_edu.leakage import leakage
 from mrkd_edu.recipe import Recipe
-from mrkd_edu.run import Plan
+from mrkd_edu.study.benchmark import benchmark, detector
+from mrkd_edu.study.controls import Control
+from mrkd_edu.study.evaluate import evaluate
+from mrkd_edu.study.run import Plan
+from mrkd_edu.toy import make_toy
 
 PLAN = Plan(size=64, recipe=Recipe(steps=3, warmup=1, batch=4, width=16))
 
@@ -59,7 +59,7 @@ def test_gauss_is_the_mahalanobis_distance_of_the_features(toy: AnomalyFolder) -
 def test_both_distances_from_one_training(toy: AnomalyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "cache"))
     trained = []
-    monkeypatch.setattr("mrkd_edu.run.fit", counted(trained))
+    monkeypatch.setattr("mrkd_edu.study.run.fit", counted(trained))
     rows = benchmark(
         [toy.root], tmp_path, plan=PLAN, variants=("nn", "gauss", "template", "rd"), seeds=(0,),
         distances=("cosine", "mahalanobis"), progress=False,
@@ -86,7 +86,7 @@ def counted(log: list[str]):
 
 def test_the_ceiling_is_the_auroc_had_the_student_restored(toy: AnomalyFolder) -> None:
     """Against the counterfactual of lesson 04, computed in another way."""
-    from mrkd_edu.copying import copying_cost, passage, read_pairs
+    from mrkd_edu.study.copying import copying_cost, passage, read_pairs
 
     model = detector(toy, Plan("rd", size=64, recipe=PLAN.recipe))
     pairs = read_pairs(toy, 64)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mrkd_edu import course
-from mrkd_edu.course import lesson_plan, lesson_rows, teacher_at_hand
 from mrkd_edu.data import AnomalyFolder
-from mrkd_edu.data.factory import make_toy
+from mrkd_edu.lessons import course
+from mrkd_edu.lessons.course import lesson_plan, lesson_rows, teacher_at_hand
 from mrkd_edu.nsa import DEFAULT
 from mrkd_edu.recipe import RECIPES
+from mrkd_edu.toy import make_toy
 
 
 def test_a_lessons_plan_is_the_workshop_recipe_made_small() -> None:

@@ -23,8 +23,8 @@ from mrkd_edu.data import (
     read_image,
     read_mask,
 )
-from mrkd_edu.data.factory import make_toy
 from mrkd_edu.data.folder import is_ours, visible_folders
+from mrkd_edu.toy import make_toy
 
 READERS = (read_image, read_mask, image_size)
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files or names")

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from mrkd_edu.data.factory import make_toy
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError, read_mask
 from mrkd_edu.data.masks import defect_pixels
+from mrkd_edu.toy import make_toy
 
 Write = Callable[[np.ndarray, Path], Path]
 

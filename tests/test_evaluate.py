@@ -13,10 +13,10 @@ from PIL import Image
 from mrkd_edu import metrics
 from mrkd_edu.data import AnomalyFolder, DataError
 from mrkd_edu.data import images as images_module
-from mrkd_edu.data.factory import make_toy
-from mrkd_edu.evaluate import Evaluation, check_test_set, evaluate, leakage_pairs
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import MRKD
+from mrkd_edu.study.evaluate import Evaluation, check_test_set, evaluate, leakage_pairs
+from mrkd_edu.toy import make_toy
 
 SIZE = 64
 COPYING = {"leakage", "copying_cost", "explained"}

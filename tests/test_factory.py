@@ -19,9 +19,9 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from mrkd_edu.data.factory import CATEGORIES, cached_toy, growing_pair, make_toy, render_normal, render_pair, write
-from mrkd_edu.data.factory import defects as shared_defects
-from mrkd_edu.writing import NotWritten
+from mrkd_edu.runtime.writing import NotWritten
+from mrkd_edu.toy import CATEGORIES, cached_toy, growing_pair, make_toy, render_normal, render_pair, write
+from mrkd_edu.toy import defects as shared_defects
 
 KINDS = ("chip", "dent", "foreign", "scratch", "stain")  # of the category metal
 EVERY = [(category, kind) for category, product in CATEGORIES.items() for kind in product.defects]
@@ -337,7 +337,7 @@ def test_two_at_once_share_one_set(cache: Path, toy: Path) -> None:
 def test_two_processes_repair_one_set(cache: Path, toy: Path) -> None:
     path = cached_toy(**SMALL)
     (path / "train/good/000.png").unlink()
-    code = f"from mrkd_edu.data.factory import cached_toy; print(cached_toy(**{SMALL}))"
+    code = f"from mrkd_edu.toy import cached_toy; print(cached_toy(**{SMALL}))"
     command, place = [sys.executable, "-c", code], Path(__file__).parents[1]
     both = [subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate()[0].strip() for process in both] == [str(path)] * 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrkd_edu.data.factory import CATEGORIES, render_pair
-from mrkd_edu.data.factory.fabric import build
-from mrkd_edu.data.factory.weave import interlace
+from mrkd_edu.toy import CATEGORIES, render_pair
+from mrkd_edu.toy.fabric import build
+from mrkd_edu.toy.weave import interlace
 
 
 def test_the_same_weave_gives_the_same_cloth() -> None:

@@ -7,8 +7,8 @@ import socket
 import numpy as np
 import pytest
 
-from mrkd_edu.data.factory import render_pair
-from mrkd_edu.data.factory.surface import SIDE, Crop, build, stones
+from mrkd_edu.toy import render_pair
+from mrkd_edu.toy.surface import SIDE, Crop, build, stones
 
 
 def test_the_photograph_needs_no_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from mrkd_edu.data.factory import CATEGORIES
-from mrkd_edu.data.factory.tray import LEVERS, SLACK, Tray, build, extra, missing, swapped, turned
+from mrkd_edu.toy import CATEGORIES
+from mrkd_edu.toy.tray import LEVERS, SLACK, Tray, build, extra, missing, swapped, turned
 
 STRENGTHS = (0.02, 0.15, 0.4, 0.7, 1.0)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mrkd_edu.hardware import quick_dtype
 from mrkd_edu.model import MRKD, VARIANTS, Variant
 from mrkd_edu.recipe import Recipe
+from mrkd_edu.runtime.hardware import quick_dtype
 from mrkd_edu.train import fit
 
 pytestmark = [

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mrkd_edu import ilm
 from mrkd_edu.ilm import add_anomalies, add_anomaly
 from mrkd_edu.nsa import DEFAULT, NSA, PRESETS, estimate_background, foreground, preset
-from mrkd_edu.poisson import poisson_blend
+from mrkd_edu.nsa.poisson import poisson_blend
 
 # Bounds of half height and half width (shares), patches, background, least object share, least overlap.
 TABLE = {

@@ -10,10 +10,10 @@ import torch
 from scipy.spatial.distance import mahalanobis as by_scipy
 from torch import Tensor
 
-from mrkd_edu.data.factory import render_normal, render_pair
 from mrkd_edu.distance import match_length
-from mrkd_edu.mahalanobis import Mahalanobis
+from mrkd_edu.judging.mahalanobis import Mahalanobis
 from mrkd_edu.model import DISTANCES, MRKD
+from mrkd_edu.toy import render_normal, render_pair
 
 SIZE = 64
 

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from mrkd_edu import manifest
 from mrkd_edu.data import DataError, read_image
 from mrkd_edu.distance import anomaly_map
-from mrkd_edu.manifest import digest
 from mrkd_edu.model import MRKD, VARIANTS, ModelError, Prediction, Settings, verdict
+from mrkd_edu.runtime import manifest
+from mrkd_edu.runtime.manifest import digest
 
 SIZE = 64
 
@@ -428,7 +428,7 @@ def test_a_threshold_keeps_its_number_format(photo: np.ndarray, tmp_path: Path) 
     model = MRKD(variant="rd", size=SIZE, precision="bf16")
     model.calibrate(model.predict([photo, 255 - photo]).score)
     model.settings.precision = "auto"  # what a description says that was written where bf16 is quick
-    with mock.patch("mrkd_edu.hardware.quick_dtype", return_value=torch.float32):  # and read where it is not
+    with mock.patch("mrkd_edu.runtime.hardware.quick_dtype", return_value=torch.float32):  # and read where it is not
         there = MRKD.load(model.save(tmp_path / "m"))
         assert there.predict(photo).score == model.predict(photo).score
         there.settings.threshold = None  # free again

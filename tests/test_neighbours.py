@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mrkd_edu.benchmark import benchmark
-from mrkd_edu.data.factory import make_toy
-from mrkd_edu.neighbours import Neighbours
 from mrkd_edu.recipe import RECIPES
-from mrkd_edu.run import Plan
+from mrkd_edu.study.benchmark import benchmark
+from mrkd_edu.study.neighbours import Neighbours
+from mrkd_edu.study.run import Plan
+from mrkd_edu.toy import make_toy
 
 
 @pytest.fixture(scope="module")

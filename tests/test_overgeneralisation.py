@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from mrkd_edu import plots_leakage
-from mrkd_edu.data.factory import make_toy
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import evaluate
+from mrkd_edu.figures import leakage as plots_leakage
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import Detector, Settings
-from mrkd_edu.overgeneralisation import Act, leakage_by_kind, leakage_by_strength, theatre, watched, write_acts
 from mrkd_edu.recipe import RECIPES
-from mrkd_edu.run import Plan, run
+from mrkd_edu.study.evaluate import evaluate
+from mrkd_edu.study.leakage_by_kind import Act, leakage_by_kind, leakage_by_strength, theatre, watched, write_acts
+from mrkd_edu.study.run import Plan, run
+from mrkd_edu.toy import make_toy
 
 PLAN = Plan(variant="rd", size=64, recipe=replace(RECIPES["workshop"], steps=4, warmup=1, batch=4))
 

@@ -18,11 +18,12 @@ from matplotlib.text import Text
 from sample_results import four_results, small_toy
 from sklearn.metrics import auc
 
-from mrkd_edu import plots, plots_toy
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
-from mrkd_edu.evaluate import Evaluation
+from mrkd_edu.figures import results as plots
+from mrkd_edu.figures import toy as plots_toy
 from mrkd_edu.model import VARIANTS
+from mrkd_edu.study.evaluate import Evaluation
 
 CHARTS = (plots.score_histogram, plots.roc_curves, plots.pro_curves, plots.leakage_bars)
 

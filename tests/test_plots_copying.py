@@ -10,13 +10,13 @@ import pytest
 import torch
 from matplotlib.text import Text
 
-from mrkd_edu import plots_copying as draw
-from mrkd_edu.copying import Pairs, Passage, copying_cost, passage, read_pairs
-from mrkd_edu.data.factory import make_toy
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import evaluate
 from mrkd_edu.leakage import LeakageUndefined, leakage
+from mrkd_edu.lessons.pictures import overgeneralisation as draw
 from mrkd_edu.model import MRKD
+from mrkd_edu.study.copying import Pairs, Passage, copying_cost, passage, read_pairs
+from mrkd_edu.study.evaluate import evaluate
+from mrkd_edu.toy import make_toy
 
 SIZE = 64
 

@@ -9,10 +9,10 @@ import pytest
 from matplotlib.figure import Figure
 from sample_results import small_toy
 
-from mrkd_edu import plots_data
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
-from mrkd_edu.plots import SPACE
+from mrkd_edu.figures.results import SPACE
+from mrkd_edu.lessons.pictures import the_problem as plots_data
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mrkd_edu import plots_features as pf
+from mrkd_edu.lessons.pictures import the_teacher as pf
 from mrkd_edu.model import MRKD
 
 GREY = np.full((32, 32, 3), 128, np.uint8)

@@ -11,13 +11,13 @@ import torch
 from matplotlib.colors import to_rgb
 from sample_results import four_results, small_toy
 
-from mrkd_edu import plots_masking as pm
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import Evaluation
+from mrkd_edu.figures.results import SPACE, Picture, colour_of
 from mrkd_edu.ilm import Anomaly, Box, add_anomaly
+from mrkd_edu.lessons.pictures import masking as pm
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import NSA, PRESETS
-from mrkd_edu.plots import SPACE, Picture, colour_of
+from mrkd_edu.study.evaluate import Evaluation
 
 SIZE = 64
 

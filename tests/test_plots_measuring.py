@@ -10,11 +10,11 @@ from sample_results import four_results, small_toy
 from scipy import stats
 from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
-from mrkd_edu import plots_measuring as measuring
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.evaluate import Evaluation
+from mrkd_edu.figures.results import Picture
+from mrkd_edu.lessons.pictures import measuring as measuring
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pro_curve
-from mrkd_edu.plots import Picture
+from mrkd_edu.study.evaluate import Evaluation
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import Ellipse
 
-from mrkd_edu.plots_residuals import loud_and_quiet, shrinkage_curves, spectrum, two_distances
+from mrkd_edu.lessons.pictures.how_far import loud_and_quiet, shrinkage_curves, spectrum, two_distances
 
 
 def test_the_spectrum_falls_and_is_in_units_of_the_mean() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrkd_edu import plots_study as study
-from mrkd_edu.benchmark import Row
-from mrkd_edu.data.published import published
+from mrkd_edu.figures import study as study
+from mrkd_edu.study.benchmark import Row
+from mrkd_edu.study.published import published
 
 FOUND = {
     "image_auroc": {"rd": [0.80, 0.82], "ilm": [0.81, 0.83], "mrkd": [0.81, 0.85]},

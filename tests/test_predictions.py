@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mrkd_edu.app.predictions import LONG_SIDE, write_predictions
 from mrkd_edu.data import list_images
 from mrkd_edu.model import MRKD, ModelError
-from mrkd_edu.predictions import LONG_SIDE, write_predictions
 
 
 @pytest.fixture(scope="module")

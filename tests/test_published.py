@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from mrkd_edu.data.published import PUBLISHED_MEASURES, SOURCE, published
+from mrkd_edu.study.published import PUBLISHED_MEASURES, SOURCE, published
 
 
 def printed_averages() -> dict[str, float]:

@@ -19,11 +19,11 @@ import typer
 from playwright.sync_api import sync_playwright
 from sample_results import four_results, results_of, small_toy
 
-from mrkd_edu.cli import app
+from mrkd_edu.app.cli import app
+from mrkd_edu.app.report import choose, most_copied, write_report
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
-from mrkd_edu.evaluate import Evaluation
-from mrkd_edu.report import choose, most_copied, write_report
+from mrkd_edu.study.evaluate import Evaluation
 
 VOID = {"meta", "link", "img", "br"}  # elements without an end
 

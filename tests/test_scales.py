@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mrkd_edu.data.factory import render_normal
 from mrkd_edu.distance import anomaly_map
+from mrkd_edu.judging.scale_weights import choose_weights, scale_scores
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import NSA
-from mrkd_edu.scales import choose_weights, scale_scores
+from mrkd_edu.toy import render_normal
 
 SIZE = 64
 
@@ -49,7 +49,7 @@ def test_a_blind_scale_gets_no_say(images: torch.Tensor, monkeypatch: pytest.Mon
         columns = [rng.normal(10 if defective else 0, 1, len(shown)), rng.normal(0, 1, len(shown))]
         return np.stack([*columns, np.ones(len(shown))], 1)
 
-    monkeypatch.setattr("mrkd_edu.scales.scale_scores", scores)
+    monkeypatch.setattr("mrkd_edu.judging.scale_weights.scale_scores", scores)
     model = MRKD(variant="rd", size=SIZE)
     weights = choose_weights(model, images, NSA(), rng)["weights"]
     assert weights[0] > 0.5 and weights[0] > 1.5 * weights[1] and weights[2:] == [0]

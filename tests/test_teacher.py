@@ -17,7 +17,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from mrkd_edu.efficientnet_lite import (
+from mrkd_edu.backbones.efficientnet_lite import (
     MEAN,
     STD,
     ConvBN,

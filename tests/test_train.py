@@ -21,12 +21,12 @@ from PIL import Image
 from torch import Tensor
 
 from mrkd_edu import train
-from mrkd_edu.checkpoint import Damaged, _hash, read_checkpoint
 from mrkd_edu.data import DataError, ImageStack
 from mrkd_edu.distance import distillation_loss
 from mrkd_edu.model import MRKD, VARIANTS
 from mrkd_edu.nsa import PRESETS
 from mrkd_edu.recipe import RECIPES, Recipe
+from mrkd_edu.runtime.checkpoint import Damaged, _hash, read_checkpoint
 from mrkd_edu.train import Moment, TrainingError, cache_features, fit, learning_rate
 
 SIZE = 64
@@ -510,7 +510,7 @@ def test_a_full_disk_does_not_end_a_training(
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mrkd_edu.writing.os.fsync", full)
+    monkeypatch.setattr("mrkd_edu.runtime.writing.os.fsync", full)
     _, history = trained(checkpoint=tmp_path / "checkpoint.pt", every=1)
     assert history.loss == uninterrupted[1]
     assert list(tmp_path.iterdir()) == []  # nothing half-written is left on the full disk

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mrkd_edu.data.factory import CATEGORIES, render_pair
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import MRKD
+from mrkd_edu.toy import CATEGORIES, render_pair
 from mrkd_edu.widgets import strength_explorer
 from mrkd_edu.widgets.chart import Axis, Curve, chart
 from mrkd_edu.widgets.explorer import Explorer

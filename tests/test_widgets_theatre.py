@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from mrkd_edu.data import AnomalyFolder
-from mrkd_edu.data.factory import make_toy
 from mrkd_edu.data.images import read_image
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.recipe import Recipe
-from mrkd_edu.run import Plan, run
+from mrkd_edu.study.run import Plan, run
+from mrkd_edu.toy import make_toy
 from mrkd_edu.train import TrainingError
 from mrkd_edu.widgets import theatre as module
 from mrkd_edu.widgets.theatre import TrainingTheatre, watch_training

@@ -12,8 +12,8 @@ import pytest
 from sklearn.metrics import auc, confusion_matrix, f1_score, precision_score, recall_score
 
 from mrkd_edu.data.folder import Sample
-from mrkd_edu.evaluate import Evaluation
 from mrkd_edu.metrics import aupro, image_auroc, pro_curve
+from mrkd_edu.study.evaluate import Evaluation
 from mrkd_edu.widgets.chart import Axis, Curve, chart
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.threshold_explorer import CALLED, explore_threshold, render_threshold

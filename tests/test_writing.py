@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mrkd_edu.writing import whole_file
+from mrkd_edu.runtime.writing import whole_file
 
 
 def test_an_error_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None:

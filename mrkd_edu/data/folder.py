@@ -37,7 +37,7 @@ from mrkd_edu.data.images import (
     natural_key,
     read_mask,
 )
-from mrkd_edu.names import tell
+from mrkd_edu.runtime.names import tell
 
 GOOD_NAMES = ("good", "ok", "normal")
 MASK_NAMES = ("ground_truth", "masks", "mask", "groundtruth", "gt", "labels", "label", "annotations")

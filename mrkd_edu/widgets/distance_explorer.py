@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from mrkd_edu.distance import cosine_distance
+from mrkd_edu.figures.results import MINUS, colour_of
+from mrkd_edu.lessons.pictures.masking import as_batch
+from mrkd_edu.lessons.pictures.the_teacher import similarity
 from mrkd_edu.model import MRKD
-from mrkd_edu.plots import MINUS, colour_of
-from mrkd_edu.plots_features import similarity
-from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.widgets.click_picture import ClickPicture
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import rgb

@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrkd_edu.distance import cosine_distance
+from mrkd_edu.figures.results import colour_of
 from mrkd_edu.flm import FeatureMasking, random_mask
+from mrkd_edu.lessons.pictures.masking import as_batch
+from mrkd_edu.lessons.pictures.the_teacher import pca_colouring
 from mrkd_edu.model import MRKD
-from mrkd_edu.plots import colour_of
-from mrkd_edu.plots_features import pca_colouring
-from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import rgb
 from mrkd_edu.widgets.panels import GAP, View, bar, below, beside, write

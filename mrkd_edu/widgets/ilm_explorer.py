@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from mrkd_edu.distance import cosine_distance
-from mrkd_edu.hardware import autocast
+from mrkd_edu.figures.results import HEAT, outline
 from mrkd_edu.ilm import Anomaly, add_anomaly
 from mrkd_edu.leakage import mask_at_scale
+from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT, NSA, estimate_background, foreground
-from mrkd_edu.plots import HEAT, outline
-from mrkd_edu.plots_masking import as_batch
+from mrkd_edu.runtime.hardware import autocast
 from mrkd_edu.teacher import Teacher
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.panels import LINE, View, below, beside, panel, write

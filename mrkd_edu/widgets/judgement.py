@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrkd_edu.figures.results import HEAT, THRESHOLDS_SHOWN, TIMES, outline, overlay, shared_scale
 from mrkd_edu.model import MRKD, Detector
-from mrkd_edu.plots import HEAT, THRESHOLDS_SHOWN, TIMES, outline, overlay, shared_scale
 from mrkd_edu.widgets.panels import INK, below, panel, write
 
 

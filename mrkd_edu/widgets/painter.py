@@ -13,9 +13,9 @@ import anywidget
 import numpy as np
 import traitlets
 
+from mrkd_edu.figures.results import colour_of
+from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD, Detector
-from mrkd_edu.plots import colour_of
-from mrkd_edu.plots_masking import as_batch
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import (
     common_size,

@@ -11,10 +11,10 @@ from torch import Tensor
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.leakage import mean_leakage
+from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import preset
-from mrkd_edu.plots_masking import as_batch
-from mrkd_edu.run import Plan
+from mrkd_edu.study.run import Plan
 from mrkd_edu.widgets.pictures import Pictures, read_pictures
 from mrkd_edu.widgets.training_picture import TrainingState
 

@@ -15,12 +15,12 @@ import ipywidgets
 import numpy as np
 import torch
 
-from mrkd_edu.data.factory import CATEGORIES, Pair, growing_pair
-from mrkd_edu.data.factory.pairs import find_category
+from mrkd_edu.figures.results import SPACE, TIMES, colour_of, outline, scale_colours
 from mrkd_edu.leakage import FeaturePair, mean_leakage
+from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
-from mrkd_edu.plots import SPACE, TIMES, colour_of, outline, scale_colours
-from mrkd_edu.plots_masking import as_batch
+from mrkd_edu.toy import CATEGORIES, Pair, growing_pair
+from mrkd_edu.toy.pairs import find_category
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import (

@@ -17,10 +17,10 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
-from mrkd_edu.cache import cache_folder
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.model import MRKD
-from mrkd_edu.run import Plan, run, run_key, split
+from mrkd_edu.runtime.cache import cache_folder
+from mrkd_edu.study.run import Plan, run, run_key, split
 from mrkd_edu.train import Moment
 from mrkd_edu.widgets.panels import View
 from mrkd_edu.widgets.pictures import Pictures

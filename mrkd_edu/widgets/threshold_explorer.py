@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mrkd_edu.data.images import read_image
-from mrkd_edu.plots import SPACE, THRESHOLDS_SHOWN, TIMES, TRUTH_COLOUR, Evaluations, comparable, outline
+from mrkd_edu.figures.results import SPACE, THRESHOLDS_SHOWN, TIMES, TRUTH_COLOUR, Evaluations, comparable, outline
 from mrkd_edu.widgets.chart import SMALL, Axis, Curve, chart
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.panels import GAP, INK, View, bar, below, beside, font, panel, write

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.run import Plan
+from mrkd_edu.study.run import Plan
 from mrkd_edu.widgets.shown import close_all, with_still
 from mrkd_edu.widgets.theatre import TrainingTheatre, button, running
 

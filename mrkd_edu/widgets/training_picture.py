@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mrkd_edu.plots import TIMES, colour_of, outline, scale_colours
+from mrkd_edu.figures.results import TIMES, colour_of, outline, scale_colours
 from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.judgement import in_thresholds, judged, rgb
 from mrkd_edu.widgets.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from mrkd_edu.evaluate import Evaluation
+from mrkd_edu.figures.results import colour_of
 from mrkd_edu.metrics import pro_curve
-from mrkd_edu.plots import colour_of
+from mrkd_edu.study.evaluate import Evaluation
 from mrkd_edu.widgets.judgement import rgb
 
 PRO_END = 0.3  # false-positive rate where AUPRO stops

@@ -1,0 +1,1 @@
+"""Networks that a teacher can be made of, and the registry that names them."""

@@ -1,0 +1,1 @@
+"""Pictures of results, of leakage and of studies, in one style."""

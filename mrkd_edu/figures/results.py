@@ -1,0 +1,604 @@
+"""Pictures of results: anomaly maps over photographs, and charts whose titles say what was found.
+
+Every function takes results and returns a new picture; none reads a model, draws on a screen or touches the
+state of pyplot. Two rules hold for all of them.
+
+**One colour scale.** The maps of two models have different ranges: a student that restores well may have
+smaller distances everywhere. So each map is divided by its own model's *threshold*, the score above which that
+model calls an image defective. The threshold then has the same colour in every picture of every model, and the
+scale always runs from 0 to 2 thresholds. It is never stretched to a single image: that would make good images
+look hot.
+
+**One colour per variant**, `VARIANT_COLOURS`, which colour-blind people can tell apart.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+import seaborn
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
+from sklearn.metrics import roc_curve
+
+from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.data.images import read_image
+from mrkd_edu.metrics import pro_curve
+from mrkd_edu.study.evaluate import Evaluation
+
+Evaluations = Evaluation | Sequence[Evaluation]
+
+# Okabe and Ito, "Color Universal Design", 2008.
+VARIANT_COLOURS = {
+    "rd": "#D55E00",  # vermilion
+    "ilm": "#E69F00",  # orange
+    "flm": "#009E73",  # bluish green
+    "mrkd": "#0072B2",  # blue
+    "nn": "#CC79A7",  # reddish purple
+    "gauss": "#333333",  # the controls: greys
+    "template": "#C8C8C8",
+}
+NORMAL_COLOUR = "#9A9A9A"
+TRUTH_COLOUR = (0, 255, 255)  # of the ground truth's outline: the heat colours have no cyan
+HEAT = matplotlib.colormaps["inferno"]  # perceptually uniform, dark to bright
+HEAT_SHARE = 0.6  # of the heat in an overlay; the rest is the photograph
+THRESHOLDS_SHOWN = 2.0  # the colour scale ends at this many thresholds
+TIMES = "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
+SPACE = "\N{NO-BREAK SPACE}"
+
+LARGE_PNG = 150_000  # bytes
+
+_STYLE = {  # readable from the back row: nothing below 11 points
+    "font.size": 12,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelsize": 12,
+    "figure.titlesize": 13,
+    "figure.titleweight": "bold",
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.framealpha": 1.0,
+    "legend.edgecolor": "white",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "lines.linewidth": 2.5,
+}
+in_our_style = style.context(["default", _STYLE])  # whatever style the user has set
+
+
+class Picture(Figure):
+    """A matplotlib figure that a notebook shows once, as a cell's last value; pyplot does not know it.
+
+    A chart is kept as PNG, a page of photographs as JPEG, which is several times smaller: notebooks are handed out
+    with their pictures in them.
+    """
+
+    def _repr_png_(self) -> bytes | None:
+        picture = self._as("png")
+        return picture if len(picture) <= LARGE_PNG else None
+
+    def _repr_jpeg_(self) -> bytes | None:
+        if self._repr_png_() is not None:
+            return None
+        return self._as("jpeg", pil_kwargs={"quality": 85})
+
+    def _as(self, kind: str, **options: Any) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format=kind, dpi=100, **options)
+        return buffer.getvalue()
+
+
+# ---- one colour scale --------------------------------------------------------------------------------------
+
+
+def verdict_threshold(evaluation: Evaluation) -> float:
+    """The score that has the middle colour in this model's maps: the threshold of its verdict.
+
+    Where the model has none, the highest score of a normal test image stands in; without normal images, the
+    highest score of all.
+
+    Args:
+        evaluation: of the model.
+
+    Returns:
+        A positive number.
+    """
+    normal = evaluation.scores[evaluation.labels == 0]
+    candidates = [evaluation.threshold, *(float(s.max()) for s in (normal, evaluation.scores) if len(s))]
+    return next((score for score in candidates if score is not None and score > 0), 1.0)
+
+
+def shared_scale(threshold: float) -> tuple[float, float]:
+    """The range of map values that a model's pictures show: from 0 to twice its threshold.
+
+    Two models have two ranges, but one scale: equal colours are equal multiples of each model's own threshold.
+
+    Args:
+        threshold: a model's, or what `verdict_threshold` gives.
+
+    Returns:
+        `(low, high)`, the `scale` of `overlay`.
+
+    Example:
+        >>> shared_scale(0.4)
+        (0.0, 0.8)
+    """
+    return 0.0, THRESHOLDS_SHOWN * float(threshold)
+
+
+def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
+    """Lay an anomaly map as heat over the greyed image.
+
+    The share of colour is the same at every pixel, so that hotter is always brighter, also in a black and
+    white print. The image loses its colours; all colour is heat.
+
+    Args:
+        image: uint8 (H, W, 3).
+        anomaly_map: float (h, w), resized to the image.
+        scale: map values of the coldest and the hottest colour, see `shared_scale`; values beyond
+            are clipped.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        ValueError: wrong shapes, or an empty scale.
+
+    Example:
+        >>> photo = np.full((64, 64, 3), 128, np.uint8)
+        >>> heat = np.zeros((16, 16)); heat[8, 8] = 1.0
+        >>> picture = overlay(photo, heat, shared_scale(0.5))
+        >>> picture.shape, bool(picture[34, 34].mean() > picture[0, 0].mean())
+        ((64, 64, 3), True)
+    """
+    _check_image(image)
+    low, high = scale
+    if np.ndim(anomaly_map) != 2:
+        raise ValueError(f"anomaly_map must be one map (h, w), got {np.shape(anomaly_map)}")
+    if not low < high:
+        raise ValueError(f"scale must be (low, high) with low < high, got {scale}")
+    height, width = image.shape[:2]
+    heat = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    colours = HEAT(np.clip((heat - low) / (high - low), 0, 1))[..., :3] * 255  # (H, W, 3)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]  # (H, W, 1)
+    return np.rint((1 - HEAT_SHARE) * grey + HEAT_SHARE * colours).astype(np.uint8)
+
+
+def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Draw the border of a mask around its regions; a dark line beside it shows it on any ground.
+
+    Args:
+        image: uint8 (H, W, 3).
+        mask: bool (h, w), resized to the image.
+
+    Returns:
+        uint8 (H, W, 3), a copy.
+
+    Example:
+        >>> mask = np.zeros((32, 32), bool); mask[10:20, 10:20] = True
+        >>> outline(np.zeros((64, 64, 3), np.uint8), mask)[19, 30].tolist()
+        [0, 255, 255]
+    """
+    _check_image(image)
+    height, width = image.shape[:2]
+    inside = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    line = max(1, round(width / 160))  # pixels
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * line + 1, 2 * line + 1))
+    ring = cv2.dilate(inside, disc)
+    result = image.copy()
+    result[cv2.dilate(ring, np.ones((3, 3), np.uint8)) > inside] = 0
+    result[ring > inside] = TRUTH_COLOUR  # outside the region: none of its pixels is painted over
+    return result
+
+
+def scale_colours(number: int = 256) -> np.ndarray:
+    """The colours of the scale as they look over a middle grey, for a colour bar: uint8 (number, 3)."""
+    grey = np.full((1, number, 3), 128, np.uint8)
+    values = np.linspace(0, THRESHOLDS_SHOWN, number, dtype=np.float32)[None]  # (1, number)
+    return overlay(grey, values, (0, THRESHOLDS_SHOWN))[0]
+
+
+def threshold_colours() -> ScalarMappable:
+    """The scale of all anomaly maps, in thresholds, for a colour bar."""
+    return ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
+
+
+def threshold_bar(figure: Figure, axes: Any, **placing: Any) -> None:
+    """The upright colour bar beside anomaly maps, with a line at the threshold."""
+    bar = figure.colorbar(threshold_colours(), ax=axes, extend="max", ticks=[0, 0.5, 1, 1.5, 2], **placing)
+    bar.set_label("anomaly map / threshold")
+    bar.ax.axhline(1, color="white", linewidth=2)
+
+
+# ---- images beside their maps ------------------------------------------------------------------------------
+
+
+def outcome(evaluation: Evaluation, index: int) -> str:
+    """What the model's verdict on a test image came to, in a word or two.
+
+    Returns:
+        `"found"` or `"missed"` for a defective image, `"passed"` or `"false alarm"` for a normal one, and
+        `"no verdict"` when the model has no threshold.
+    """
+    if evaluation.threshold is None:
+        return "no verdict"
+    called_defective = evaluation.defective[index]
+    if evaluation.samples[index].label:
+        return "found" if called_defective else "missed"
+    return "false alarm" if called_defective else "passed"
+
+
+def outcomes(evaluation: Evaluation) -> Counter[str]:
+    """How many test images have which `outcome`."""
+    return Counter(outcome(evaluation, index) for index in range(len(evaluation.samples)))
+
+
+@in_our_style
+def examples(data: AnomalyFolder, size: int = 256) -> Picture:
+    """The first test image of each kind, with the outline of the true defect where it is known.
+
+    Args:
+        data: with test images.
+        size: side of the pictures, pixels.
+
+    Raises:
+        ValueError: the data has no test images.
+    """
+    if not data.test:
+        raise ValueError(f"{data.root} has no test images to show")
+    first = {sample.kind: i for i, sample in reversed(list(enumerate(data.test)))}
+    masks = data.test_masks(size) if data.has_masks else None
+    kinds = sorted(first, key=lambda kind: (kind != "good", kind))
+    columns = min(6, len(kinds))
+    rows = -(-len(kinds) // columns)
+    figure = Picture(figsize=(2.3 * columns, 2.7 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for ax, kind in zip(axes, kinds, strict=False):  # the last row may have places left
+        image = read_image(data.test[first[kind]].path, size)  # (S, S, 3)
+        ax.imshow(image if masks is None or kind == "good" else outline(image, masks[first[kind]]))
+        ax.set_title(kind)
+    return figure
+
+
+@in_our_style
+def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
+    """Chosen test images, one a row: the photograph with its true defect, then the map of each variant.
+
+    Below each map stand the image's score in thresholds and the verdict. All maps share one colour scale, see the
+    top of this file.
+
+    Args:
+        evaluations: one, or several of the same test set.
+        indices: which of the N test images.
+
+    Raises:
+        ValueError: no image, or evaluations of different test sets.
+        data.images.DataError: an image that is no longer there.
+    """
+    evaluations = comparable(evaluations)
+    if len(indices) == 0:
+        raise ValueError("comparison needs at least one index of a test image")
+    rows, columns = len(indices), 1 + len(evaluations)
+    figure = Picture(figsize=(2.7 * columns + 1.1, 3.25 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.ravel():
+        frameless(ax)
+    masks = evaluations[0].masks
+    for row, index in zip(axes, indices, strict=True):
+        sample = evaluations[0].samples[index]
+        image = read_image(sample.path, max(256, evaluations[0].maps.shape[-1]))  # (S, S, 3)
+        row[0].imshow(image if masks is None else outline(image, masks[index]))
+        row[0].set_xlabel(sample.kind, fontsize=12)
+        for ax, evaluation in zip(row[1:], evaluations, strict=True):
+            threshold = verdict_threshold(evaluation)
+            ax.imshow(overlay(image, evaluation.maps[index], shared_scale(threshold)))
+            multiple = evaluation.scores[index] / threshold
+            ax.set_xlabel(f"{multiple:.2f} {TIMES} threshold:\n{outcome(evaluation, index)}", fontsize=12)
+    axes[0, 0].set_title("image" if masks is None else "image and true defect")
+    for ax, evaluation in zip(axes[0, 1:], evaluations, strict=True):
+        ax.set_title(evaluation.variant, color=colour_of(evaluation.variant))
+    threshold_bar(figure, axes, aspect=14 * rows, pad=0.02)
+    return figure
+
+
+# ---- charts ------------------------------------------------------------------------------------------------
+
+
+@in_our_style
+def score_histogram(evaluations: Evaluations) -> Picture:
+    """How the scores of normal and of defective images lie about the threshold; one panel a variant.
+
+    Args:
+        evaluations: one, or several of the same test set. Scores are in thresholds, so that panels compare.
+    """
+    evaluations = comparable(evaluations)
+    relative = [e.scores / verdict_threshold(e) for e in evaluations]
+    together = np.concatenate([[1.0], *relative])
+    step = (together.max() - together.min() + 0.04) / 40
+    first, last = np.floor((together.min() - 1) / step), np.ceil((together.max() - 1) / step)
+    bins = 1 + step * np.arange(first - 1, last + 2)  # an edge at the threshold: no bar reaches across it
+    figure = Picture(figsize=(6.4, 0.7 + 2.3 * len(evaluations)), layout="constrained")
+    panels = figure.subplots(len(evaluations), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, evaluation, scores in zip(panels, evaluations, relative, strict=True):
+        labels = evaluation.labels
+        groups = (("normal", 0, NORMAL_COLOUR), ("defective", 1, colour_of(evaluation.variant)))
+        for name, label, colour in groups:
+            if (labels == label).any():
+                group = scores[labels == label]
+                look = {"color": colour, "alpha": 0.65, "linewidth": 0.5}
+                seaborn.histplot(x=group, bins=bins, label=name, ax=ax, **look)
+        ax.axvline(1, color="black", linewidth=2, linestyle="--", label="threshold")
+        ax.set(xlabel="", ylabel="images")
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
+        ax.legend(loc="upper center", ncols=3)
+        _title(ax, _counted(evaluation))
+    panels[-1].set_xlabel("image score / threshold")
+    return figure
+
+
+@in_our_style
+def roc_curves(evaluations: Evaluations) -> Picture:
+    """Share of defective images found against share of normal images called defective, for every threshold.
+
+    The dot on a curve is the model's own threshold, chosen without a look at the test set.
+
+    Args:
+        evaluations: one, or several of the same test set.
+
+    Raises:
+        ValueError: the test set lacks normal or defective images.
+    """
+    evaluations = comparable(evaluations)
+    labels = evaluations[0].labels
+    if not 0 < labels.sum() < len(labels):
+        raise ValueError("ROC curves need normal and defective test images; this test set has one kind only")
+    figure, ax = _chart()
+    for i, evaluation in enumerate(evaluations):
+        colour = colour_of(evaluation.variant)
+        fpr, tpr, _ = roc_curve(labels, evaluation.scores)
+        ax.plot(fpr, tpr, color=colour, linestyle=dashes(i), label=_with_value(evaluation, "image_auroc"))
+        if evaluation.threshold is not None:
+            called = evaluation.defective
+            at = called[labels == 0].mean(), called[labels == 1].mean()
+            ax.plot(*at, "o", color=colour, markeredgecolor="white", markersize=11, clip_on=False, zorder=5)
+    ax.plot([0, 1], [0, 1], color="#777777", linewidth=1.2, linestyle=":", label="chance")
+    _shares(ax, "normal images called defective (false alarms)", "defective images found", 1.0)
+    _title(ax, _finding(evaluations, "image_auroc", "image AUROC"))
+    return figure
+
+
+@in_our_style
+def pro_curves(evaluations: Evaluations) -> Picture:
+    """Share of a defect's area found against share of normal pixels called defective, up to 30 %.
+
+    The area under the curve, divided by 0.3, is AUPRO; see `metrics.pro_curve`.
+
+    Args:
+        evaluations: one, or several of the same test set.
+
+    Raises:
+        ValueError: there are no masks.
+    """
+    evaluations = comparable(evaluations)
+    figure, ax = _chart()
+    # The curve has two points per defect pixel. These are enough for the eye, dense where it is steep.
+    grid = 0.3 * np.linspace(0, 1, 500) ** 2
+    for i, evaluation in enumerate(evaluations):
+        if evaluation.masks is None:
+            raise ValueError("PRO curves need ground-truth masks; this data set has none")
+        curve = pro_curve(evaluation.maps, evaluation.masks)
+        found = np.interp(grid, curve.fpr, curve.pro)
+        label = _with_value(evaluation, "aupro")
+        ax.plot([0, *grid], [0, *found], color=colour_of(evaluation.variant), linestyle=dashes(i), label=label)
+    _shares(ax, "normal pixels called defective", "area of a defect found, mean over defects", 0.3)
+    _title(ax, _finding(evaluations, "aupro", "AUPRO"))
+    return figure
+
+
+@in_our_style
+def leakage_bars(evaluations: Evaluations) -> Picture:
+    """How much of a defect the student lets through, at each scale and on average.
+
+    Args:
+        evaluations: one, or several of the same test set; those without leakage are left out.
+
+    Raises:
+        ValueError: none of them has leakage.
+    """
+    shown = [(e, e.leakage) for e in comparable(evaluations) if e.leakage is not None]
+    if not shown:
+        raise ValueError("no evaluation has leakage: it needs twins, or normal test images")
+    scales_shown = max(len(scales) for _, scales in shown)
+    ends = {1: "fine", scales_shown: "coarse"} if scales_shown > 1 else {}
+    ticks = [f"scale {k}\n{ends.get(k, '')}" for k in range(1, scales_shown + 1)] + ["mean"]
+    places = np.arange(len(ticks))
+    width = 0.8 / len(shown)
+    figure, ax = _chart()
+    for i, (evaluation, scales) in enumerate(shown):
+        alone = scales if len(scales) == scales_shown else [np.nan] * scales_shown  # other scales: only the mean
+        heights = [*alone, float(np.mean(scales))]
+        at = places + (i - (len(shown) - 1) / 2) * width
+        bars = ax.bar(at, heights, 0.92 * width, color=colour_of(evaluation.variant), label=evaluation.variant)
+        if len(shown) <= 3:  # more would run into each other
+            numbers = ["" if np.isnan(h) else str(round(100 * h)) for h in heights]
+            ax.bar_label(bars, numbers, padding=2, fontsize=11)
+    highest = max(max(scales) for _, scales in shown)
+    top = 1.15 if highest > 0.4 else max(0.1, 1.25 * highest)  # small leakages are shown large, and the axis says so
+    marks = [(0, "restores\nthe normal\nimage", "-"), (1, "copies\nthe defect", "--")]
+    for height, meaning, line in marks[: 2 if top > 1 else 1]:
+        ax.axhline(height, color="black", linewidth=1.5, linestyle=line)
+        ax.text(1.02, height, meaning, transform=ax.get_yaxis_transform(), va="center", fontsize=11)
+    if top < 1:
+        ax.text(1.02, 0.97, "(100 % copies\nthe defect)", transform=ax.transAxes, va="top", fontsize=11)
+    ax.set_ylim(1.15 * min(0.0, *(min(scales) for _, scales in shown)), max(top, 1.1 * highest))
+    ax.set_xticks(places, ticks)
+    ax.set_ylabel("leakage")
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.grid(axis="x", visible=False)
+    figure.legend(loc="outside lower center", ncols=len(shown))
+    ordered = sorted(shown, key=lambda pair: abs(float(np.mean(pair[1]))))
+    first, *others = [(e.variant, f"{100 * float(np.mean(scales)):.0f}{SPACE}%") for e, scales in ordered]
+    rest = "".join(f", {variant} {share}" for variant, share in others)
+    _title(ax, f"{first[0]} lets {first[1]} of the defect through{rest}")
+    return figure
+
+
+@in_our_style
+def loss_curves(losses: Mapping[str, Sequence[float]]) -> Picture:
+    """The loss of each step, and its running median.
+
+    Losses of different variants are losses of different tasks: to restore is harder than to copy. They tell
+    whether a training has settled, not which variant finds more.
+
+    Args:
+        losses: variant to the loss of every step, for instance `{"rd": history.loss}`.
+
+    Raises:
+        ValueError: there is no loss to draw.
+
+    Example:
+        >>> figure = loss_curves({"rd": [0.9, 0.5, 0.3], "mrkd": [1.1, 0.8, 0.6]})
+        >>> figure.axes[0].get_title(loc="left")
+        'Loss at the end: rd 0.300, mrkd 0.600'
+    """
+    drawn = {variant: np.asarray(loss, dtype=np.float64) for variant, loss in losses.items() if len(loss)}
+    if not drawn:
+        raise ValueError("there is no loss to draw: every history is empty")
+    figure, ax = _chart()
+    ends = []
+    for i, (variant, loss) in enumerate(drawn.items()):
+        steps = np.arange(1, len(loss) + 1)
+        window = max(1, len(loss) // 20)
+        smooth = np.array([np.median(loss[max(0, k - window) : k]) for k in steps])
+        ax.plot(steps, loss, color=colour_of(variant), linewidth=0.8, alpha=0.35)
+        ax.plot(steps, smooth, color=colour_of(variant), linestyle=dashes(i), label=variant)
+        ends.append(f"{variant} {smooth[-1]:.3f}")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(ScalarFormatter())  # 2, not 2 x 10^0
+    ax.yaxis.set_minor_formatter(ScalarFormatter())
+    ax.set(xlabel="training step", ylabel="distillation loss, sum over scales")
+    _title(ax, "Loss at the end: " + ", ".join(ends))
+    ax.legend(loc="upper right")
+    return figure
+
+
+# ---- how it is done ----------------------------------------------------------------------------------------
+
+
+def comparable(evaluations: Evaluations) -> list[Evaluation]:
+    """One evaluation or several, as a list, if they are of the same test images.
+
+    Raises:
+        ValueError: there is none, or their test images differ.
+    """
+    listed = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
+    if not listed:
+        raise ValueError("there is no evaluation to show")
+    paths = [sample.path for sample in listed[0].samples]
+    for other in listed[1:]:
+        if [sample.path for sample in other.samples] != paths:
+            raise ValueError(
+                f"{listed[0].variant} on {listed[0].category} and {other.variant} on {other.category} were "
+                "evaluated on different test images; compare results of one test set"
+            )
+    return listed
+
+
+def _check_image(image: np.ndarray) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+
+
+def frameless(ax: Axes) -> None:
+    """Nothing around a photograph or a map: no ticks, no lines."""
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+
+
+def percent_axes(ax: Axes, x: str, y: str) -> None:
+    """Both axes are shares, in percent."""
+    ax.set(xlabel=x, ylabel=y)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def _chart() -> tuple[Picture, Axes]:
+    figure = Picture(figsize=(6.4, 4.8), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _title(ax: Axes, finding: str) -> None:
+    ax.set_title(textwrap.fill(finding, 46))
+
+
+def colour_of(variant: str) -> str:
+    return VARIANT_COLOURS.get(variant, "#333333")
+
+
+def dashes(number: int) -> str | tuple[int, tuple[int, ...]]:
+    """Curves differ in their dashes too: where they lie on each other, both can be seen."""
+    return ("-", (0, (5, 1)), (0, (2, 1)), (0, (6, 1, 1, 1)))[number % 4]
+
+
+def _shares(ax: Axes, x: str, y: str, end: float) -> None:
+    """Both axes are shares, in percent; x stops at `end`."""
+    percent_axes(ax, x, y)
+    ax.set(xlim=(-0.01 * end, end), ylim=(0, 1.02))
+    ax.legend(loc="lower right")
+
+
+def _with_value(evaluation: Evaluation, metric: str) -> str:
+    value = evaluation.metrics.get(metric)
+    return evaluation.variant if value is None else f"{evaluation.variant}  {value:.3f}"
+
+
+def _counted(evaluation: Evaluation) -> str:
+    """What the verdicts came to, as a title."""
+    if evaluation.threshold is None:
+        stand_in = "score" if evaluation.labels.all() else "normal score"  # see verdict_threshold
+        return f"{evaluation.variant}: no threshold; 1 = highest {stand_in}"
+    count = outcomes(evaluation)
+    parts = []
+    if defective := count["found"] + count["missed"]:
+        parts.append(f"finds {count['found']} of {defective}")
+    if count["passed"] + count["false alarm"]:
+        parts.append("1 false alarm" if count["false alarm"] == 1 else f"{count['false alarm']} false alarms")
+    return f"{evaluation.variant}: " + ", ".join(parts)
+
+
+def _finding(evaluations: Sequence[Evaluation], metric: str, name: str) -> str:
+    """Which variant is best and which last in a metric of which more is better, as a title."""
+    known = [(e.variant, e.metrics.get(metric)) for e in evaluations]
+    values = sorted(((round(v, 3), variant) for variant, v in known if v is not None), key=lambda p: -p[0])
+    if not values:
+        return f"{name}: not measured"
+    best, worst = values[0], values[-1]
+    if len(values) == 1:
+        return f"{best[1]}: {name} {best[0]:.3f}"
+    if best[0] == worst[0]:
+        return f"No difference: all have {name} {best[0]:.3f}"
+    winners = " and ".join(variant for value, variant in values if value == best[0])
+    return f"{winners} best ({name} {best[0]:.3f}), {worst[1]} last ({worst[0]:.3f})"

@@ -1,0 +1,1 @@
+"""What the lessons need and nothing else does."""

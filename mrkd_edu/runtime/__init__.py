@@ -1,0 +1,1 @@
+"""What makes work safe and quick on any machine, and knows nothing of detectors."""

@@ -1,0 +1,1 @@
+"""Experiments with detectors: one run, its evaluation, baselines, benchmarks, and what copying costs."""
