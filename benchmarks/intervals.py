@@ -19,8 +19,9 @@ from tqdm import tqdm
 
 from mrkd_edu.data import AnomalyFolder
 from mrkd_edu.distance import image_score
+from mrkd_edu.judging.detector import Detector
 from mrkd_edu.metrics import aupro, image_auroc
-from mrkd_edu.model import BASELINES, VARIANTS, Detector
+from mrkd_edu.model import BASELINES, VARIANTS
 from mrkd_edu.recipe import RECIPES
 from mrkd_edu.study.benchmark import detector
 from mrkd_edu.study.evaluate import BATCH
@@ -66,7 +67,7 @@ def look(model: Detector, data: AnomalyFolder) -> Look:
     size = model.settings.size
     images = data.test_images(size)
     with torch.no_grad():
-        maps = torch.cat([model.anomaly_maps(images[i : i + BATCH]).cpu() for i in range(0, len(images), BATCH)])
+        maps = torch.cat([model(images[i : i + BATCH]).cpu() for i in range(0, len(images), BATCH)])
     masks = data.test_masks(size)
     return Look(image_score(maps).numpy(), data.test_labels, maps.numpy()[:, ::4, ::4], masks[:, ::4, ::4])
 

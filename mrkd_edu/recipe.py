@@ -26,8 +26,10 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, get_args
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+from annotated_types import Ge, Le, Len, Lt
 
 from mrkd_edu.distance import LossForm
 
@@ -35,10 +37,13 @@ Choice = TypeVar("Choice")
 Distance = Literal["cosine", "mahalanobis"]
 Schedule = Literal["constant", "cosine"]
 Squeeze = Literal[1, 2]
+Stride = Literal[2, 4, 8, 16, 32, 64]
+Share = Annotated[float, Ge(0), Lt(1)]
+DISTANCES = get_args(Distance)
 CHOICES = {  # of a recipe's settings that are one of several
     "schedule": get_args(Schedule),
     "loss": get_args(LossForm),
-    "distance": get_args(Distance),
+    "distance": DISTANCES,
     "squeeze": get_args(Squeeze),
 }
 
@@ -61,9 +66,37 @@ def budget(quick: Choice, full: Choice) -> Choice:
     return quick if chosen == "quick" else full
 
 
-@dataclass(frozen=True)
-class Recipe:
-    r"""Settings of one training.
+@dataclass
+class Architecture:
+    r"""How a student is built, and its maps compared with the teacher's. The bounds are those of a saved model.
+
+    Attributes:
+        strides: of the scales, each twice the one before.
+        width: channels of the student's bottleneck; None: twice the coarsest scale's, as in the papers.
+        squeeze: how much smaller than the coarsest scale the bottleneck's side is, 2 as in the papers, or 1.
+        standardise: bring the teacher's channels to one size, see `standardise.py`.
+        drop: :math:`\lambda` of FLM, one number or one per scale.
+        residual: whether FLM's generation modules start as the identity, see `flm.GenerationModule`.
+        distance: of the anomaly map, `"cosine"` or `"mahalanobis"`; the loss is always the cosine.
+    """
+
+    strides: Annotated[tuple[Stride, ...], Len(1, 5)] = (8, 16, 32)
+    width: Annotated[int, Ge(1), Le(8192)] | None = 128
+    squeeze: Squeeze = 1
+    standardise: bool = True
+    drop: Share | Annotated[tuple[Share, ...], Len(1, 5)] = 0.2
+    residual: bool = True
+    distance: Distance = "cosine"
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """These settings by name: `MRKD(variant=..., **recipe.architecture)`."""
+        return {field.name: getattr(self, field.name) for field in fields(Architecture)}
+
+
+@dataclass(unsafe_hash=True)  # its values never change, see `__setattr__`
+class Recipe(Architecture):
+    r"""Settings of one training, and of the student that it trains (see `Architecture`).
 
     Attributes:
         steps: gradient steps; or None when `epochs` counts.
@@ -75,14 +108,7 @@ class Recipe:
         schedule: what follows: `"constant"`, or `"cosine"` down to zero.
         loss: see `distance.distillation_loss`.
         size: side of the working square, pixels.
-        strides: of the scales, each twice the one before.
-        width: channels of the student's bottleneck; None: twice the coarsest scale's, as in the papers.
-        squeeze: how much smaller than the coarsest scale the bottleneck's side is, 2 as in the papers, or 1.
-        standardise: bring the teacher's channels to one size, see `standardise.py`.
-        distance: of the anomaly map, `"cosine"` or `"mahalanobis"`; the loss is always the cosine.
-        weigh: choose the scales' weights from normal images, see `scales.py`. False: all count the same.
-        drop: :math:`\lambda` of FLM, one number or one per scale.
-        residual: whether FLM's generation modules start as the identity, see `flm.GenerationModule`.
+        weigh: choose the scales' weights from normal images, see `judging/scale_weights.py`. False: all count the same.
         published_ilm: paste within the same image, as the published code does, instead of the blending and source
             of the category's preset.
 
@@ -99,14 +125,7 @@ class Recipe:
     schedule: Schedule = "cosine"
     loss: LossForm = "flattened"
     size: int = 192
-    strides: tuple[int, ...] = (8, 16, 32)
-    width: int | None = 128
-    squeeze: Squeeze = 1
-    standardise: bool = True
-    distance: Distance = "cosine"
     weigh: bool = True
-    drop: float | tuple[float, ...] = 0.2
-    residual: bool = True
     published_ilm: bool = False
 
     def __post_init__(self) -> None:
@@ -125,11 +144,10 @@ class Recipe:
                     f"Recipe({name}={getattr(self, name)!r}): choose one of {', '.join(map(str, choices))}."
                 )
 
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """The part of the recipe that a model is built from: `MRKD(variant=..., **recipe.architecture)`."""
-        names = ("strides", "width", "squeeze", "standardise", "drop", "residual", "distance")
-        return {name: getattr(self, name) for name in names}
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            raise FrozenInstanceError(f"a recipe does not change; make another: replace(recipe, {name}=...)")
+        super().__setattr__(name, value)
 
     def total_steps(self, images: int) -> int:
         """Gradient steps for a training set of `images` images.

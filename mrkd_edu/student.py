@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mrkd_edu.teacher import BACKBONES, Teacher
+from mrkd_edu.backbones.registry import BACKBONES
+from mrkd_edu.teacher import Teacher
 
 
 def conv_bn(c_in: int, c_out: int, kernel: int, stride: int = 1, *, up: bool = False) -> nn.Sequential:

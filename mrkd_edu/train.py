@@ -1,8 +1,8 @@
-"""Training: `fit` turns normal images into a student.
+"""Training: `fit` turns normal images into a student, step by step as in the paper's figure 2.
 
-What happens in a step is twenty lines: choose normal images and paste synthetic defects into them (ILM, `_Task.batch`);
-let the student restore, and compare with the teacher's features of the *normal* images (`_Task.loss`). The rest makes
-a training pleasant and safe: cached teacher features, progress, checkpoints, and a resume that continues bit for bit.
+The figure is `training_loss`. The rest makes a training quick and safe: teacher features of normal images are computed
+once, and what a loop needs beside its steps comes from `runtime/`: batches made ahead, a bar, checkpoints, a Ctrl-C
+that loses nothing.
 
 Randomness: step `i` of a training with seed `s` draws from a generator made of (s, i) alone. Nothing has to be
 remembered to resume, and a longer training sees the same batches first as a shorter one.
@@ -13,9 +13,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,19 +21,51 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from mrkd_edu.data.images import DataError, ImageStack, some_images
-from mrkd_edu.distance import distillation_loss
+from mrkd_edu.distance import LossForm, distillation_loss
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT, NSA
 from mrkd_edu.recipe import RECIPES, Recipe
-from mrkd_edu.runtime.checkpoint import Checkpoint, CtrlC, History, TrainingError, diverged
+from mrkd_edu.runtime.batches import BATCH, in_batches
+from mrkd_edu.runtime.checkpoint import Checkpoint, CtrlC, History, TrainingError
 from mrkd_edu.runtime.hardware import number_format, pick_device
+from mrkd_edu.runtime.loop import Bar, Optimiser, Stopwatch, made_ahead
 
 FEATURE_MEMORY = 2 * 2**30  # bytes that cached teacher features may take
 BATCHES, ORDER = 0, 1  # the streams of random numbers that a training draws from
+
+
+def training_loss(
+    model: MRKD,
+    normal: Tensor,
+    anomalous: Tensor | None,
+    generator: torch.Generator,
+    *,
+    target: list[Tensor] | None = None,
+    form: LossForm = "flattened",
+) -> Tensor:
+    r"""The loss of one step: the paper's figure 2, from left to right.
+
+    Args:
+        model: its student is in training mode.
+        normal: images :math:`I`, (B, 3, S, S).
+        anomalous: the same with synthetic anomalies pasted (ILM), :math:`I'`; None for variants without ILM.
+        generator: draws the masks of FLM.
+        target: :math:`T_k(I)`, where they are known already.
+        form: see `distance.distillation_loss`.
+
+    Returns:
+        A scalar with a gradient for student and FLM. The teacher has none.
+    """
+    T = target or model.see(normal)  # K maps (B, C_k, h_k, w_k): what the student shall answer
+    given = T if anomalous is None else model.see(anomalous)  # what it is shown
+    with model.autocast():
+        S = model.student(given)  # K maps of the same shapes: what it answers
+        if model.flm is not None:
+            S = model.flm(S, generator)  # random positions hidden, and restored
+    return distillation_loss(T, S, form)
 
 
 @dataclass(frozen=True)
@@ -96,70 +126,141 @@ def fit(
         >>> len(history.loss), history.loss[1] < history.loss[0]
         (2, True)
     """
-    size = model.settings.size
-    if len(images) < 2:
-        raise ValueError(f"Training needs at least 2 images; got {len(images)}. Add normal images.")
-    if tuple(images.shape[1:]) != (3, size, size):
-        raise ValueError(f"fit needs images of shape (N, 3, {size}, {size}); got {tuple(images.shape)}.")
-    if isinstance(images, Tensor) and images.dtype != torch.uint8:
-        raise ValueError(f"fit needs uint8 images, 0 to 255; got {images.dtype}.")
-    _check_architecture(model, recipe)
-    begin = time.perf_counter()
+    watch = Stopwatch()
+    _check(model, images, recipe)
     model.to(pick_device(device))
-    steps = recipe.total_steps(len(images))
-    task = _Task(model, images, recipe, nsa, seed)
-    optimiser = torch.optim.Adam(task.parameters, lr=recipe.lr, betas=recipe.betas, fused=True)
-    fp16 = number_format(model.device, model.settings.precision) == torch.float16
-    scaler = torch.amp.GradScaler(model.device.type, enabled=fp16)  # only fp16 needs its gradients scaled
-    history = History(images=len(images))
-    path = Path(checkpoint) if checkpoint else None
-    saved = Checkpoint(path, task.identity, history, student=task.learner, optimiser=optimiser, scaler=scaler)
+    steps, history = recipe.total_steps(len(images)), History(images=len(images))
+    batches = Batches(model, images, recipe, nsa, seed)
+    learner = nn.ModuleDict({name: m for name, m in model.named_children() if name != "teacher"})
+    half = number_format(model.device, model.settings.precision) == torch.float16
+    optimiser = Optimiser(learner, recipe.betas, half)
+    parts = {"student": learner, "optimiser": optimiser.adam, "scaler": optimiser.scaler}
+    saved = Checkpoint(Path(checkpoint) if checkpoint else None, batches.identity(), history, **parts)
     if resume:
         saved.load()  # refuses another training's checkpoint before anything is changed
-    task.look()
-    history.seconds += time.perf_counter() - begin  # what the cached features cost belongs to the training
+    model.learn_channels(images)
+    known = cache_features(model, images)
+    history.seconds += watch.lap()  # what the cached features cost belongs to the training
 
-    bar = tqdm(total=steps, initial=len(history.loss), desc=model.settings.variant, unit="step", disable=not progress)
-    ctrl_c = CtrlC()
+    todo = range(len(history.loss), steps)
+    bar = Bar(total=steps, initial=todo.start, desc=model.settings.variant, unit="step", disable=not progress)
     try:
-        with ThreadPoolExecutor(1) as worker, bar, ctrl_c:
-            upcoming = worker.submit(task.batch, len(history.loss))
-            for step in range(len(history.loss), steps):
-                start = time.perf_counter()
-                batch = upcoming.result()
+        with bar, CtrlC() as ctrl_c, saved.on(KeyboardInterrupt, DataError), made_ahead(batches.make, todo) as upcoming:
+            for step, batch in upcoming:
                 model.train()  # in every step: a callback may have used the model to predict
-                if step + 1 < steps:
-                    upcoming = worker.submit(task.batch, step + 1)  # made while this one is learned from
-                for group in optimiser.param_groups:
-                    group["lr"] = learning_rate(recipe, step, steps)
-                loss = task.loss(batch)
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise TrainingError(diverged(f"loss of step {step + 1} is {value}"))
-                optimiser.zero_grad()
-                scaler.scale(loss).backward()
-                scaler.step(optimiser)
-                scaler.update()
+                target = None if known is None else [T[batch.index.to(T.device)] for T in known]
+                loss = training_loss(
+                    model, batch.normal, batch.anomalous, batch.generator, target=target, form=recipe.loss
+                )
+                value = optimiser.step(loss, learning_rate(recipe, step, steps), step + 1)
+                seconds = watch.lap()
                 history.loss.append(value)
-                history.seconds += time.perf_counter() - start
-                bar.update()
-                if progress:
-                    rate = recipe.batch / (time.perf_counter() - start)
-                    bar.set_postfix(loss=f"{value:.3f}", images_per_s=f"{rate:.0f}", refresh=False)
+                history.seconds += seconds
+                bar.show(value, recipe.batch, seconds)
                 if (step + 1) % every == 0:
                     saved.save()
                 ctrl_c.check()
                 if callback is not None and callback(Moment(step + 1, steps, value, history.seconds, model)) is False:
                     break
-    except (KeyboardInterrupt, DataError):
-        if not ctrl_c.cut_short:
-            saved.trouble = None  # it is said again: from here there is nothing to go on from
-            saved.save()
-        raise
+                watch.restart()
     finally:
         model.eval()
     saved.save()
     return history
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step needs, made before it begins.
+
+    Attributes:
+        index: which training images, (B,).
+        normal: (B, 3, S, S) uint8.
+        anomalous: the same with synthetic anomalies, or None where the variant has no ILM.
+        generator: draws the masks of FLM.
+    """
+
+    index: Tensor
+    normal: Tensor
+    anomalous: Tensor | None
+    generator: torch.Generator
+
+
+class Batches:
+    """The batches of a training. Each is a function of the seed and the step's number alone."""
+
+    def __init__(self, model: MRKD, images: ImageStack | Tensor, recipe: Recipe, nsa: NSA, seed: int):
+        self.model, self.images, self.recipe, self.nsa, self.seed = model, images, recipe, nsa, seed
+        if model.masks_images:
+            first = self.make(0)
+            if first.anomalous is not None and torch.equal(first.anomalous, first.normal):
+                raise TrainingError(
+                    "ILM finds no place for a synthetic defect in any image of the first batch. Train rd or flm, which "
+                    f"need none; or, in Python, set the background of the NSA settings to that of these images: {nsa}"
+                )
+
+    def make(self, step: int) -> Batch:
+        """The batch of a step: normal images, and with ILM the same with synthetic anomalies pasted."""
+        rng = np.random.default_rng([self.seed, BATCHES, step])
+        index = self._order(step)
+        normal, anomalous = self.images[index], None  # (B, 3, S, S)
+        if self.model.masks_images:
+            anomalous, _ = add_anomalies(normal, self.nsa, rng)  # patches come from other images of the batch
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        return Batch(torch.from_numpy(index), normal, anomalous, generator)
+
+    def _order(self, step: int) -> np.ndarray:
+        """Indices of a step. Every epoch is a fresh permutation; a batch may reach into the next epoch."""
+        n, size = len(self.images), self.recipe.batch
+        places = np.arange(step * size, (step + 1) * size)
+        epochs = {e: np.random.default_rng([self.seed, ORDER, e]).permutation(n) for e in set((places // n).tolist())}
+        return np.array([epochs[p // n][p % n] for p in places.tolist()])
+
+    def identity(self) -> str:
+        """What tells this training from another: its settings, and a hash of some of its images."""
+        settings = replace(self.model.settings, weights=None, threshold=None, history={})
+        looks = hashlib.blake2b(some_images(self.images).cpu().numpy().tobytes(), digest_size=8).hexdigest()
+        return repr((settings, self.recipe, self.nsa, self.seed, len(self.images), looks))
+
+
+@torch.no_grad()
+def cache_features(model: MRKD, images: ImageStack | Tensor, batch: int = BATCH) -> list[Tensor] | None:
+    """Teacher features of all normal images, computed once: the teacher is frozen, so they never change.
+
+    Returns:
+        One map (N, C_k, h_k, w_k) a scale, or None where they would not fit into `FEATURE_MEMORY`: then every step
+        computes its own.
+    """
+    kept: list[Tensor] = []
+    done = 0
+    for part in in_batches(images, batch):
+        T = model.see(part)
+        if not kept:
+            per_image = sum(t[0].numel() * t.element_size() for t in T)
+            if per_image * len(images) > FEATURE_MEMORY:
+                return None
+            like: dict[str, Any] = {"device": model.device, "memory_format": torch.channels_last}
+            kept = [torch.empty((len(images), *t.shape[1:]), dtype=t.dtype, **like) for t in T]
+        for whole, t in zip(kept, T, strict=True):
+            whole[done : done + len(t)] = t
+        done += len(part)
+    return kept
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Learning rate of a step: a linear warm-up, then constant or half a cosine down to zero.
+
+    Example:
+        >>> recipe = Recipe(lr=1.0, warmup=10, schedule="cosine")
+        >>> [round(learning_rate(recipe, i, 110), 2) for i in (0, 9, 60, 109)]
+        [0.1, 1.0, 0.5, 0.0]
+    """
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    if recipe.schedule == "constant":
+        return recipe.lr
+    done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
+    return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def forecast(
@@ -183,8 +284,15 @@ def forecast(
     return float(np.diff(ticks)[1:].min()) * recipe.total_steps(len(images))
 
 
-def _check_architecture(model: MRKD, recipe: Recipe) -> None:
-    """Some settings belong to the model and to the recipe: refuse a model that was built for another recipe."""
+def _check(model: MRKD, images: ImageStack | Tensor, recipe: Recipe) -> None:
+    """Refuse what cannot be learned from, and a model that was built for another recipe."""
+    size = model.settings.size
+    if len(images) < 2:
+        raise ValueError(f"Training needs at least 2 images; got {len(images)}. Add normal images.")
+    if tuple(images.shape[1:]) != (3, size, size):
+        raise ValueError(f"fit needs images of shape (N, 3, {size}, {size}); got {tuple(images.shape)}.")
+    if isinstance(images, Tensor) and images.dtype != torch.uint8:
+        raise ValueError(f"fit needs uint8 images, 0 to 255; got {images.dtype}.")
     other = {
         name: (built, wanted)
         for name, wanted in recipe.architecture.items()
@@ -197,113 +305,3 @@ def _check_architecture(model: MRKD, recipe: Recipe) -> None:
             f"The model was built for another recipe, with {differences}. Build it with "
             "MRKD(..., **recipe.architecture)."
         )
-
-
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate of a step: a linear warm-up, then constant or half a cosine down to zero.
-
-    Example:
-        >>> recipe = Recipe(lr=1.0, warmup=10, schedule="cosine")
-        >>> [round(learning_rate(recipe, i, 110), 2) for i in (0, 9, 60, 109)]
-        [0.1, 1.0, 0.5, 0.0]
-    """
-    if step < recipe.warmup:
-        return recipe.lr * (step + 1) / recipe.warmup
-    if recipe.schedule == "constant":
-        return recipe.lr
-    done = (step - recipe.warmup) / max(1, steps - recipe.warmup)
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * done))
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """Input of one step, ready before the step begins."""
-
-    index: np.ndarray  # (B,) which training images
-    normal: Tensor  # (B, 3, S, S) uint8
-    seen: Tensor  # (B, 3, S, S) uint8: what the student's teacher sees; with ILM, with synthetic anomalies
-    changed: bool  # whether ILM changed any image
-    mask_generator: torch.Generator  # for FLM
-
-
-class _Task:
-    """Batches and loss of one training."""
-
-    def __init__(self, model: MRKD, images: ImageStack | Tensor, recipe: Recipe, nsa: NSA, seed: int):
-        self.model, self.images, self.recipe, self.nsa, self.seed = model, images, recipe, nsa, seed
-        self.learner = nn.ModuleDict({name: m for name, m in model.named_children() if name != "teacher"})
-        self.parameters = list(self.learner.parameters())
-        self.features: list[Tensor] | None = None
-        settings = replace(model.settings, weights=None, threshold=None, history={})
-        if model.masks_images and not self.batch(0).changed:
-            raise TrainingError(
-                "ILM finds no place for a synthetic defect in any image of the first batch. Train rd or flm, which "
-                f"need none; or, in Python, set the background of the NSA settings to that of these images: {nsa}"
-            )
-        self.identity = repr((settings, recipe, nsa, seed, len(images), _digest(images)))
-
-    def look(self) -> None:
-        """See all normal images once: standardise the teacher's channels, and keep its features."""
-        self.model.learn_channels(self.images)
-        self.features = cache_features(self.model, self.images)
-
-    def batch(self, step: int) -> _Batch:
-        """The batch of a step: a function of the seed and the step's number alone."""
-        rng = np.random.default_rng([self.seed, BATCHES, step])
-        index = self._order(step)
-        normal = self.images[index]  # (B, 3, S, S)
-        seen, changed = normal, False
-        if self.model.masks_images:
-            seen, where = add_anomalies(normal, self.nsa, rng)  # patches come from other images of the batch
-            changed = bool(where.any())
-        mask_generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        return _Batch(index, normal, seen, changed, mask_generator)
-
-    def _order(self, step: int) -> np.ndarray:
-        """Indices of a step. Every epoch is a fresh permutation; a batch may reach into the next epoch."""
-        n, size = len(self.images), self.recipe.batch
-        places = np.arange(step * size, (step + 1) * size)
-        epochs = {e: np.random.default_rng([self.seed, ORDER, e]).permutation(n) for e in set((places // n).tolist())}
-        return np.array([epochs[p // n][p % n] for p in places.tolist()])
-
-    def loss(self, batch: _Batch) -> Tensor:
-        """The distillation loss of one batch (the paper's figure 2, left to right)."""
-        model = self.model
-        with model.autocast():
-            if self.features is not None:
-                index = torch.from_numpy(batch.index).to(model.device)
-                target = [f[index] for f in self.features]  # T_k of the normal images
-            else:
-                target = model.see(batch.normal)
-            given = target if batch.seen is batch.normal else model.see(batch.seen)
-            student = model.restore(given, batch.mask_generator)  # S_k
-        return distillation_loss(target, student, self.recipe.loss)
-
-
-def _digest(images: ImageStack | Tensor) -> str:
-    """Hash of some of the images: enough to tell two training sets apart."""
-    return hashlib.blake2b(some_images(images).cpu().numpy().tobytes(), digest_size=8).hexdigest()
-
-
-@torch.no_grad()
-def cache_features(model: MRKD, images: ImageStack | Tensor, batch: int = 16) -> list[Tensor] | None:
-    """Teacher features of all normal images, computed once: the teacher is frozen, so they never change.
-
-    Returns:
-        One map (N, C_k, h_k, w_k) a scale, or None where they would not fit into `FEATURE_MEMORY`: then every step
-        computes its own.
-    """
-    kept: list[Tensor] = []
-    for start in range(0, len(images), batch):
-        with model.autocast():
-            features = model.see(images[start : start + batch])
-        if not kept:
-            per_image = sum(f[0].numel() * f.element_size() for f in features)
-            if per_image * len(images) > FEATURE_MEMORY:
-                return None
-            shapes = [(len(images), *f.shape[1:]) for f in features]
-            like: dict[str, Any] = {"device": model.device, "memory_format": torch.channels_last}
-            kept = [torch.empty(s, dtype=f.dtype, **like) for s, f in zip(shapes, features, strict=True)]
-        for whole, part in zip(kept, features, strict=True):
-            whole[start : start + batch] = part
-    return kept

@@ -307,7 +307,7 @@ def test_out_of_memory_says_what_to_do(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("mrkd_edu.train._Task.loss", fail)
+    monkeypatch.setattr("mrkd_edu.train.training_loss", fail)
     said = failure("train", toy, "--out", tmp_path / "r", "--no-cache", *QUICK)
     assert "not enough memory. Close other programs" in said and "--size 128" in said
 
@@ -318,7 +318,7 @@ def test_an_error_that_nobody_expected_is_not_hidden(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr("mrkd_edu.train._Task.loss", fail)
+    monkeypatch.setattr("mrkd_edu.train.training_loss", fail)
     result = call("train", toy, "--out", tmp_path / "r", "--no-cache", *QUICK)
     assert isinstance(result.exception, RuntimeError)
 

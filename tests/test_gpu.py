@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from mrkd_edu.model import MRKD, VARIANTS, Variant
+from mrkd_edu.judging.detector import Variant
+from mrkd_edu.model import MRKD, VARIANTS
 from mrkd_edu.recipe import Recipe
 from mrkd_edu.runtime.hardware import quick_dtype
 from mrkd_edu.train import fit
@@ -41,8 +42,8 @@ def test_half_precision_trains_with_scaled_gradients(images: torch.Tensor) -> No
 
 def test_maps_are_those_of_the_cpu(images: torch.Tensor) -> None:
     model = MRKD(variant="mrkd", size=64, precision="fp32")
-    on_cpu = model.anomaly_maps(images)
-    on_gpu = model.to("cuda").anomaly_maps(images).cpu()
+    on_cpu = model(images)
+    on_gpu = model.to("cuda")(images).cpu()
     torch.testing.assert_close(on_gpu, on_cpu, atol=0.02, rtol=0)  # TF32 convolutions round to ten bits
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mrkd_edu.distance import match_length
 from mrkd_edu.judging.mahalanobis import Mahalanobis
-from mrkd_edu.model import DISTANCES, MRKD
+from mrkd_edu.model import MRKD
+from mrkd_edu.recipe import DISTANCES
 from mrkd_edu.toy import render_normal, render_pair
 
 SIZE = 64
@@ -93,9 +94,9 @@ def test_it_survives_the_file_and_the_cosine_is_still_there(images: Tensor, tmp_
     model = MRKD(variant="rd", size=SIZE, distance="mahalanobis", precision="fp32")
     model.learn_residuals(images[:6])
     loaded = MRKD.load(model.save(tmp_path), "cpu")  # type: ignore[arg-type]
-    torch.testing.assert_close(loaded.anomaly_maps(images), model.anomaly_maps(images))
+    torch.testing.assert_close(loaded(images), model(images))
     loaded.settings.distance = "cosine"
-    assert not torch.allclose(loaded.anomaly_maps(images), model.anomaly_maps(images))
+    assert not torch.allclose(loaded(images), model(images))
 
 
 def test_an_unknown_distance_is_refused() -> None:

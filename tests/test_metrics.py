@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import auc, roc_auc_score
 
+from mrkd_edu.judging.prediction import verdict
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc, pro_curve
-from mrkd_edu.model import verdict
 
 # ---- the oracle: one threshold after another, in exact fractions -------------------------------------------
 

@@ -16,9 +16,11 @@ from safetensors.torch import load_file, save_file
 
 from mrkd_edu.data import DataError, read_image
 from mrkd_edu.distance import anomaly_map
-from mrkd_edu.model import MRKD, VARIANTS, ModelError, Prediction, Settings, verdict
+from mrkd_edu.judging.detector import Settings
+from mrkd_edu.judging.prediction import Prediction, verdict
+from mrkd_edu.model import MRKD, VARIANTS
 from mrkd_edu.runtime import manifest
-from mrkd_edu.runtime.manifest import digest
+from mrkd_edu.runtime.manifest import ModelError, digest
 
 SIZE = 64
 

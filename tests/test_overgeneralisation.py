@@ -12,8 +12,8 @@ import torch
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.figures import leakage as plots_leakage
+from mrkd_edu.judging.detector import Detector, Settings
 from mrkd_edu.leakage import leakage
-from mrkd_edu.model import Detector, Settings
 from mrkd_edu.recipe import RECIPES
 from mrkd_edu.study.evaluate import evaluate
 from mrkd_edu.study.leakage_by_kind import Act, leakage_by_kind, leakage_by_strength, theatre, watched, write_acts

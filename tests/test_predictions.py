@@ -13,7 +13,8 @@ from PIL import Image
 
 from mrkd_edu.app.predictions import LONG_SIDE, write_predictions
 from mrkd_edu.data import list_images
-from mrkd_edu.model import MRKD, ModelError
+from mrkd_edu.model import MRKD
+from mrkd_edu.runtime.manifest import ModelError
 
 
 @pytest.fixture(scope="module")

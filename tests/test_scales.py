@@ -66,13 +66,13 @@ def test_where_nothing_separates_each_scale_counts_by_its_spread(images: torch.T
 
 def test_weights_change_the_map_and_survive_the_file(images: torch.Tensor, tmp_path: object) -> None:
     model = MRKD(variant="rd", size=SIZE)
-    plain = model.anomaly_maps(images)
+    plain = model(images)
     model.settings.weights = (0.0, 2.0, 0.0)
-    weighted = model.anomaly_maps(images)
+    weighted = model(images)
     teacher, student = model.features(images)
     wanted = 2 * anomaly_map(teacher[1:2], student[1:2], (SIZE, SIZE), floor=model.floor, sigma=1)
     torch.testing.assert_close(weighted, wanted)
     assert not torch.allclose(plain, weighted)
     loaded = MRKD.load(model.save(tmp_path))  # type: ignore[arg-type]
     assert loaded.settings.weights == (0.0, 2.0, 0.0)
-    torch.testing.assert_close(loaded.anomaly_maps(images), weighted)
+    torch.testing.assert_close(loaded(images), weighted)

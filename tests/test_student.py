@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from mrkd_edu.backbones.registry import BACKBONES
 from mrkd_edu.distance import distillation_loss
 from mrkd_edu.flm import FeatureMasking
 from mrkd_edu.student import ResidualBlock, Student
-from mrkd_edu.teacher import BACKBONES, Teacher
+from mrkd_edu.teacher import Teacher
 
 
 def parameters(module: nn.Module) -> int:

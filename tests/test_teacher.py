@@ -26,7 +26,8 @@ from mrkd_edu.backbones.efficientnet_lite import (
     fuse,
     load_efficientnet_lite,
 )
-from mrkd_edu.teacher import BACKBONES, Teacher
+from mrkd_edu.backbones.registry import BACKBONES
+from mrkd_edu.teacher import Teacher
 
 LITE = ("lite0", "lite1", "lite2")
 RESNET18 = torchvision.models.ResNet18_Weights.IMAGENET1K_V1

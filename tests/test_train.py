@@ -27,7 +27,7 @@ from mrkd_edu.model import MRKD, VARIANTS
 from mrkd_edu.nsa import PRESETS
 from mrkd_edu.recipe import RECIPES, Recipe
 from mrkd_edu.runtime.checkpoint import Damaged, _hash, read_checkpoint
-from mrkd_edu.train import Moment, TrainingError, cache_features, fit, learning_rate
+from mrkd_edu.train import Moment, TrainingError, cache_features, fit, learning_rate, training_loss
 
 SIZE = 64
 SHORT = Recipe(steps=6, batch=4, warmup=0, schedule="constant")
@@ -161,8 +161,8 @@ def test_a_recipe_that_makes_no_sense_is_refused(numbers: dict[str, Any]) -> Non
 
 def batches(variant: str = "mrkd", seed: int = 0, steps: int = 5, batch: int = 4) -> list[Any]:
     model = MRKD(variant=variant, size=SIZE)  # type: ignore[arg-type]
-    task = train._Task(model, IMAGES, replace(SHORT, batch=batch), train.DEFAULT, seed)
-    return [task.batch(step) for step in range(steps)]
+    made = train.Batches(model, IMAGES, replace(SHORT, batch=batch), train.DEFAULT, seed)
+    return [made.make(step) for step in range(steps)]
 
 
 def test_every_epoch_shows_every_image_once() -> None:
@@ -175,34 +175,34 @@ def test_every_epoch_shows_every_image_once() -> None:
 def test_ilm_shows_an_anomaly_and_asks_for_the_normal_image() -> None:
     for batch in batches("ilm"):
         assert torch.equal(batch.normal, IMAGES[batch.index])
-        assert (batch.seen != batch.normal).flatten(1).any(1).float().mean() > 0.5
+        assert (batch.anomalous != batch.normal).flatten(1).any(1).float().mean() > 0.5
     for batch in batches("flm"):
-        assert batch.seen is batch.normal
+        assert batch.anomalous is None
 
 
 def test_loss_compares_the_student_with_the_normal_image() -> None:
     """The whole step, written out."""
     model = MRKD(variant="mrkd", size=SIZE, precision="fp32").train()
-    task = train._Task(model, IMAGES, SHORT, train.DEFAULT, 0)
-    task.look()
-    batch = task.batch(0)
+    model.learn_channels(IMAGES)
+    known = train.cache_features(model, IMAGES)
+    assert known is not None and model.flm is not None
+    batch, again = (batches("mrkd", steps=1)[0] for _ in range(2))
     with torch.no_grad():
-        found = task.loss(batch)
-        again = task.batch(0)
-        target = model.see(IMAGES[again.index])
-        assert model.flm is not None
-        student = model.flm(model.student(model.see(again.seen)), again.mask_generator)
-        torch.testing.assert_close(found, distillation_loss(target, student), rtol=1e-4, atol=1e-5)
+        target = [t[batch.index] for t in known]
+        found = training_loss(model, batch.normal, batch.anomalous, batch.generator, target=target)
+        wanted = model.see(IMAGES[again.index])
+        student = model.flm(model.student(model.see(again.anomalous)), again.generator)
+        torch.testing.assert_close(found, distillation_loss(wanted, student), rtol=1e-4, atol=1e-5)
 
 
 def test_steps_draw_anew_and_from_seed_and_step_alone() -> None:
     first, again, other = batches(seed=3), batches(seed=3), batches(seed=4)
     for a, b, c in zip(first, again, other, strict=True):
-        assert torch.equal(a.seen, b.seen)
-        assert a.mask_generator.get_state().equal(b.mask_generator.get_state())
-        assert not torch.equal(a.seen, c.seen)
-        assert not a.mask_generator.get_state().equal(c.mask_generator.get_state())
-    assert len({bytes(a.mask_generator.get_state().numpy()) for a in first}) == len(first)
+        assert torch.equal(a.anomalous, b.anomalous)
+        assert a.generator.get_state().equal(b.generator.get_state())
+        assert not torch.equal(a.anomalous, c.anomalous)
+        assert not a.generator.get_state().equal(c.generator.get_state())
+    assert len({bytes(a.generator.get_state().numpy()) for a in first}) == len(first)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])

@@ -448,9 +448,9 @@ def make_plan(
     baseline: bool = False,
 ) -> Plan:
     """The options of the command line as a `Plan`; `ValueError` names an option that is no choice."""
+    from mrkd_edu.backbones.registry import BACKBONES
     from mrkd_edu.recipe import RECIPES
     from mrkd_edu.study.run import Plan
-    from mrkd_edu.teacher import BACKBONES
 
     check_choice("--backbone", backbone, BACKBONES)
     check_choice("--recipe", recipe, RECIPES)
@@ -465,7 +465,7 @@ def make_plan(
 
 def check_distance(distance: str, option: str = "--distance") -> Any:
     """The distance, if it is one."""
-    from mrkd_edu.model import DISTANCES
+    from mrkd_edu.recipe import DISTANCES
 
     check_choice(option, distance, DISTANCES)
     return distance
@@ -574,7 +574,7 @@ def number(value: float | None, digits: int) -> str:
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
     """Expected problems end as one message and exit code 1, not as a traceback (but with MRKD_EDU_DEBUG set)."""
-    from mrkd_edu.backbones.efficientnet_lite import WeightsNotFound
+    from mrkd_edu.backbones.entry import WeightsNotFound
     from mrkd_edu.data.images import DataError
     from mrkd_edu.runtime.writing import Taken
     from mrkd_edu.train import TrainingError

@@ -90,8 +90,10 @@ def _number_format() -> Finding:
 
 
 def _teachers() -> list[Finding]:
-    from mrkd_edu.backbones.efficientnet_lite import SCALING, WeightsNotFound, load_efficientnet_lite
-    from mrkd_edu.teacher import BACKBONES, OFFLINE_TEACHER, weights_are_here
+    from mrkd_edu.backbones.efficientnet_lite import SCALING, load_efficientnet_lite
+    from mrkd_edu.backbones.entry import OFFLINE_TEACHER, WeightsNotFound
+    from mrkd_edu.backbones.registry import BACKBONES
+    from mrkd_edu.backbones.resnet import weights_are_here
 
     findings = []
     for lite in SCALING:

@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mrkd_edu.backbones.entry import Backbone, WeightsNotFound
+
 # kernel, stride, expansion, output channels, repeats: one row a stage, as in the paper's Table 1
 STAGES = [
     (3, 1, 1, 16, 1),
@@ -32,10 +34,6 @@ STAGES = [
 ]
 SCALING = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}  # width, depth
 MEAN, STD = 127 / 255, 128 / 255  # of an image in [0, 1]: (255 x - 127) / 128
-
-
-class WeightsNotFound(RuntimeError):
-    """The pretrained weights of a backbone are not on this machine and could not be fetched."""
 
 
 class ConvBN(nn.Module):
@@ -182,3 +180,13 @@ def _our_name(name: str) -> str:
     for pattern, ours in rules:
         name = re.sub(pattern, ours, name)
     return name
+
+
+def efficientnet_lite(version: str) -> Backbone:
+    """The registry's entry for `lite0`, `lite1` or `lite2`."""
+
+    def build(pretrained: bool) -> list[nn.Module]:
+        net = load_efficientnet_lite(version) if pretrained else EfficientNetLite(version)
+        return [net.stem, *net.blocks]
+
+    return Backbone(build, (MEAN,) * 3, (STD,) * 3, "basic", blocks=(1, 1, 1), oce_blocks=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -353,6 +353,21 @@ def _resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
 # ----------------------------------------------------------------------------------------------- many images
 
 
+def read_images(sources: Sequence[Any], size: int) -> list[np.ndarray]:
+    """Several images as `read_image` gives them, (size, size, 3) uint8 each, decoded side by side.
+
+    Raises:
+        DataError: An image cannot be read; the message names the first of these.
+    """
+    if len(sources) < 2:
+        return [read_image(source, size) for source in sources]
+    pool = ThreadPoolExecutor(DECODERS)
+    try:
+        return list(pool.map(lambda source: read_image(source, size), sources))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error: do not decode the rest first
+
+
 def some_images(images: ImageStack | torch.Tensor, number: int = 64) -> torch.Tensor:
     """A part of a set, spread evenly over it: at most `number` images, (M, 3, size, size) uint8.
 
@@ -428,21 +443,11 @@ class ImageStack:
 
     def _decode(self, chosen: list[int]) -> torch.Tensor:
         missing = [index for index in dict.fromkeys(chosen) if index not in self._kept]  # each once, in order
-        if len(missing) < 2:
-            fresh = {index: self._read(index) for index in missing}
-        else:
-            pool = ThreadPoolExecutor(DECODERS)
-            try:
-                fresh = dict(zip(missing, pool.map(self._read, missing), strict=True))
-            finally:
-                pool.shutdown(cancel_futures=True)  # after an error: do not decode the rest first
+        read = read_images([self.paths[index] for index in missing], self.size)
+        fresh = {i: torch.from_numpy(x).permute(2, 0, 1).contiguous() for i, x in zip(missing, read, strict=True)}
         for index in missing[: max(0, self._room - len(self._kept))]:
             self._kept[index] = fresh[index]
         return torch.stack([fresh[i] if i in fresh else self._kept[i] for i in chosen])  # (B, 3, size, size)
-
-    def _read(self, index: int) -> torch.Tensor:
-        image = read_image(self.paths[index], self.size)  # (size, size, 3)
-        return torch.from_numpy(image).permute(2, 0, 1).contiguous()  # (3, size, size)
 
 
 # ----------------------------------------------------------------------------------------------- image files

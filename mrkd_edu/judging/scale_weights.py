@@ -22,11 +22,11 @@ from torch import Tensor
 
 from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
+from mrkd_edu.judging.detector import Restorer, Settings
 from mrkd_edu.metrics import image_auroc
-from mrkd_edu.model import Restorer, Settings
 from mrkd_edu.nsa import NSA
+from mrkd_edu.runtime.batches import in_batches
 
-BATCH = 16
 DEFECTS = 2  # synthetic defects for every normal image
 FEW = 10  # normal images; of fewer, the mean score is a better unit than a standard deviation
 
@@ -34,9 +34,9 @@ FEW = 10  # normal images; of fewer, the mean score is a better unit than a stan
 def scale_scores(model: Restorer, images: Tensor) -> np.ndarray:
     """Image scores that each scale would give on its own: (N, 3, S, S) to (N, K)."""
     rows = []
-    for start in range(0, len(images), BATCH):
+    for part in in_batches(images):
         with torch.no_grad():
-            found = model.distances(*model.features(images[start : start + BATCH]))  # K maps (B, h_k, w_k)
+            found = model.distances(*model.features(part))  # K maps (B, h_k, w_k)
         scores = [image_score(model.add([d], None)) for d in found]
         rows.append(torch.stack(scores, 1).cpu().numpy())  # (B, K)
     return np.concatenate(rows)

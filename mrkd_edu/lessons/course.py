@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from mrkd_edu.backbones.entry import OFFLINE_TEACHER
+from mrkd_edu.backbones.resnet import weights_are_here
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.model import MRKD, Variant
 from mrkd_edu.recipe import RECIPES, budget
@@ -19,7 +21,6 @@ from mrkd_edu.runtime.cache import cache_folder
 from mrkd_edu.study.benchmark import Row, benchmark
 from mrkd_edu.study.published import PAPERS_TEACHER
 from mrkd_edu.study.run import Plan, run
-from mrkd_edu.teacher import OFFLINE_TEACHER, weights_are_here
 from mrkd_edu.toy import cached_toy
 
 FULL = budget(quick=False, full=True)

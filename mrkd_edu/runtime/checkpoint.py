@@ -13,6 +13,8 @@ import math
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,11 +46,15 @@ class History:
     images: int = 0
 
 
+class CutShort(KeyboardInterrupt):
+    """A second Ctrl-C: the step is not finished."""
+
+
 class CtrlC:
     """Ctrl-C waits until the step is done, for half a step cannot be resumed. A second one does not wait."""
 
     def __init__(self) -> None:
-        self.waiting = self.cut_short = False
+        self.waiting = False
 
     def __enter__(self) -> CtrlC:
         # Python gives signals to the main thread only; a handler of somebody else's stays.
@@ -64,8 +70,7 @@ class CtrlC:
 
     def _press(self, *_: object) -> None:
         if self.waiting:
-            self.cut_short = True
-            raise KeyboardInterrupt
+            raise CutShort
         self.waiting = True
 
     def check(self) -> None:
@@ -119,6 +124,18 @@ class Checkpoint:
             self.trouble = error
         else:
             self.trouble = None
+
+    @contextmanager
+    def on(self, *reasons: type[BaseException]) -> Iterator[None]:
+        """Save where one of these ends the block between two steps, so that it can go on from there."""
+        try:
+            yield
+        except CutShort:
+            raise
+        except reasons:
+            self.trouble = None  # it is said again: from here there is nothing to go on from
+            self.save()
+            raise
 
     def load(self) -> None:
         """Continue from the file where there is one.

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 
+Format = Literal["fp32", "bf16", "fp16"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
@@ -68,14 +69,14 @@ def number_format(device: torch.device, precision: Precision = "auto") -> torch.
     return quick_dtype(device) if precision == "auto" else formats[precision]
 
 
-def format_name(device: torch.device, precision: Precision = "auto") -> Precision:
+def format_name(device: torch.device, precision: Precision = "auto") -> Format:
     """The name of `number_format(device, precision)`.
 
     Example:
         >>> format_name(torch.device("cpu"), "bf16")
         'bf16'
     """
-    names: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+    names: dict[torch.dtype, Format] = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
     return names[number_format(device, precision)]
 
 

@@ -4,8 +4,8 @@ A model is two files. `model.safetensors` holds numbers. `model.json`, written a
 that they belong to, and which file of numbers is meant, by a hash. It carries a hash of itself as well, so that a file
 that was cut off, mixed up or edited is refused instead of giving other scores.
 
-Settings are checked by pydantic against `Manifest`, before anything is allocated or downloaded: sizes within limits,
-known words, finite numbers.
+Settings are checked by pydantic against their annotations, before anything is allocated or downloaded: sizes within
+limits, known words, finite numbers.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mrkd_edu.runtime.writing import read_whole, whole_file
 
@@ -28,34 +28,13 @@ class ModelError(ValueError):
     """A saved model that cannot be used; the message says why and what to do."""
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+Settings = TypeVar("Settings")
 
 
-class SavedSettings(BaseModel):
-    """What `model.Settings` may hold in a saved model."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    backbone: Annotated[str, Field(max_length=100)]
-    variant: Literal["rd", "ilm", "flm", "mrkd"]
-    size: Annotated[int, Field(ge=32, le=4096)]
-    strides: Annotated[tuple[Literal[2, 4, 8, 16, 32, 64], ...], Field(min_length=1, max_length=5)]
-    width: Annotated[int, Field(ge=1, le=8192)] | None
-    squeeze: Literal[1, 2]
-    standardise: bool
-    drop: Share | Annotated[tuple[Share, ...], Field(max_length=5)]
-    residual: bool
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
-    distance: Literal["cosine", "mahalanobis"]
-    weights: tuple[NotNegative, ...] | None
-    threshold: FiniteFloat | None
-    threshold_in: Literal["fp32", "bf16", "fp16"] | None
-    history: dict[str, Any]
-
-
-class Manifest(BaseModel):
-    """The content of `model.json`."""
+class Manifest(BaseModel, Generic[Settings]):
+    """The content of `model.json`. What settings may hold, their dataclass says by its annotations."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -63,7 +42,7 @@ class Manifest(BaseModel):
     mrkd_edu: str
     teacher_fingerprint: str
     weights_hash: str
-    settings: SavedSettings
+    settings: Settings
     own_hash: str
 
 
@@ -83,8 +62,12 @@ def write_model(folder: Path, weights: bytes, settings: dict[str, Any], fingerpr
         file.write(json.dumps(facts, indent=2) + "\n")
 
 
-def read_model(folder: Path) -> tuple[Manifest, bytes]:
+def read_model(folder: Path, settings: type[Settings]) -> tuple[Manifest[Settings], bytes]:
     """Read the two files of a model, or refuse them.
+
+    Args:
+        folder: where they are.
+        settings: the dataclass of its settings.
 
     Raises:
         ModelError: no model there, a file that cannot be read, was changed or is damaged, or settings that cannot be.
@@ -119,7 +102,7 @@ def read_model(folder: Path) -> tuple[Manifest, bytes]:
             "change a threshold: model = MRKD.load(...), model.settings.threshold = ..., model.save(...).)"
         )
     try:
-        manifest = Manifest.model_validate_json(content)
+        manifest = Manifest[settings].model_validate_json(content)  # type: ignore[valid-type]
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -23,7 +23,8 @@ from rich.table import Table
 from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.model import BASELINES, VARIANTS, Detector, Variant
+from mrkd_edu.judging.detector import Baseline, Detector, Variant
+from mrkd_edu.model import BASELINES, VARIANTS
 from mrkd_edu.recipe import Distance
 from mrkd_edu.runtime.hardware import pick_device
 from mrkd_edu.runtime.names import cell, readable, tell
@@ -48,7 +49,7 @@ def benchmark(
     out: str | Path,
     *,
     plan: Plan | None = None,
-    variants: Sequence[Variant] = (*BASELINES, *VARIANTS),
+    variants: Sequence[Variant | Baseline] = (*BASELINES, *VARIANTS),
     seeds: Iterable[int] = (0, 1, 2),
     distances: Sequence[Distance] | None = None,
     device: str = "auto",

@@ -14,13 +14,12 @@ import time
 import torch
 from torch import Tensor
 
+from mrkd_edu.backbones.entry import OFFLINE_TEACHER
 from mrkd_edu.data.images import ImageStack
-from mrkd_edu.model import Restorer, Settings, Variant
+from mrkd_edu.judging.detector import Baseline, Restorer, Settings
 from mrkd_edu.recipe import Recipe
+from mrkd_edu.runtime.batches import in_batches
 from mrkd_edu.runtime.hardware import Precision
-from mrkd_edu.teacher import OFFLINE_TEACHER
-
-BATCH = 16
 
 
 class Control(Restorer):
@@ -44,7 +43,7 @@ class Control(Restorer):
 
     def __init__(
         self,
-        variant: Variant,
+        variant: Baseline,
         images: ImageStack | Tensor,
         recipe: Recipe,
         *,
@@ -55,28 +54,26 @@ class Control(Restorer):
         distance = "mahalanobis" if variant == "gauss" else recipe.distance
         super().__init__(
             Settings(
-                backbone,
-                variant,
-                images.shape[-1],
-                recipe.strides,
-                standardise=recipe.standardise,
+                backbone=backbone,
+                variant=variant,
+                size=images.shape[-1],
                 precision=precision,
-                distance=distance,
+                **recipe.architecture | {"distance": distance},
             )
         )
         self.to(device or "cpu")
         begin = time.perf_counter()
         self.learn_channels(images)
         total: list[Tensor] = []
-        for start in range(0, len(images), BATCH):
+        for part in in_batches(images):
             with torch.no_grad(), self.autocast():
-                sums = [t.float().sum(0, keepdim=True) for t in self.see(images[start : start + BATCH])]
+                sums = [t.float().sum(0, keepdim=True) for t in self.see(part)]
             total = [a + b for a, b in zip(total, sums, strict=True)] if total else sums
         for k, t in enumerate(total):
             self.register_buffer(f"answer{k}", t / len(images) if variant == "template" else torch.zeros_like(t))
         self.settings.history = {"seconds": time.perf_counter() - begin, "steps": 0}
         self.eval()
 
-    def restore(self, features: list[Tensor], generator: torch.Generator | None = None) -> list[Tensor]:
+    def restore(self, features: list[Tensor]) -> list[Tensor]:
         """The same answer to every image."""
         return [getattr(self, f"answer{k}").expand_as(t) for k, t in enumerate(features)]

@@ -26,9 +26,8 @@ from mrkd_edu.distance import image_score, unit
 from mrkd_edu.leakage import LeakageUndefined, leakage_sums, mask_at_scale
 from mrkd_edu.metrics import image_auroc
 from mrkd_edu.model import MRKD
+from mrkd_edu.runtime.batches import in_batches
 from mrkd_edu.study.evaluate import leakage_pairs
-
-BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,7 @@ def auroc_of(normal: np.ndarray, defective: np.ndarray) -> float:
 def _features(model: MRKD, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """(teacher maps, student maps) of many images, on the CPU."""
     model.eval()
-    parts = [model.features(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+    parts = [model.features(part) for part in in_batches(images)]
     teacher, student = (
         [torch.cat(maps).float().cpu() for maps in zip(*side, strict=True)] for side in zip(*parts, strict=True)
     )

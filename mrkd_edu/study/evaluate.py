@@ -5,7 +5,6 @@ Test images are looked at here and nowhere else. Nothing in this file changes a 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,18 +12,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder, Sample
 from mrkd_edu.data.images import ImageStack
 from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
+from mrkd_edu.judging.detector import Detector, Restorer
+from mrkd_edu.judging.prediction import verdict
 from mrkd_edu.leakage import LeakageUndefined, explained, leakage, leakage_sums, shares
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
-from mrkd_edu.model import Detector, Restorer, verdict
 from mrkd_edu.nsa import preset
+from mrkd_edu.runtime.batches import BATCH, in_batches
 
-BATCH = 16
 COPYING = ("leakage", "copying_cost", "explained")
 COSTS = ("train_seconds", "ms_per_image")
 NSA_SEED = (0, 3)  # of the synthetic defects that stand in for twins
@@ -94,8 +93,8 @@ def check_images(data: AnomalyFolder, size: int) -> None:
     """
     files = [path for sample in data.train + data.test for path in (sample.path, sample.twin) if path is not None]
     images = ImageStack(files, size, memory=0)
-    for start in range(0, len(images), BATCH):
-        images[start : start + BATCH]
+    for _ in in_batches(images):
+        pass
 
 
 def ground_truth(data: AnomalyFolder, size: int) -> np.ndarray | None:
@@ -130,20 +129,11 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
     size = model.settings.size
     masks = ground_truth(data, size)  # (N, S, S)
     data.tell_repeated()
+    files = [sample.path for sample in data.test]
     model.eval()
-    images = data.test_images(size)
-    model.anomaly_maps(images[:BATCH])  # a first batch is slower than all others: it is not timed
-    maps, seconds = [], 0.0
-    bar = tqdm(total=len(images), desc="evaluate", unit="image", disable=not progress)
-    with bar:
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]  # (B, 3, S, S)
-            begin = time.perf_counter()
-            maps.append(model.anomaly_maps(batch).cpu())
-            seconds += time.perf_counter() - begin
-            bar.update(len(batch))
-    stacked = torch.cat(maps)  # (N, S, S)
-    joined, scores = stacked.numpy(), image_score(stacked).numpy()  # (N, S, S), (N,)
+    model(torch.zeros(min(BATCH, len(files)), 3, size, size, dtype=torch.uint8))  # a first batch is slow: not timed
+    found = model.predict(files, progress="evaluate" if progress else "")
+    joined, scores = found.anomaly_map, found.score  # (N, S, S), (N,)
     labels = data.test_labels
 
     names = ("image_auroc", "pixel_auroc", "aupro", "f1_max", "f1_threshold", *COPYING, *COSTS)
@@ -165,7 +155,7 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
                 restored = {paired[pair]: seen.restored[pair] for pair in seen.restored}
     settings = model.settings
     metrics["train_seconds"] = settings.history.get("seconds")
-    metrics["ms_per_image"] = 1000 * seconds / len(images)
+    metrics["ms_per_image"] = 1000 * found.seconds / len(files)
     return Evaluation(
         category=data.name,
         variant=settings.variant,
@@ -248,15 +238,15 @@ def leakage_pairs(data: AnomalyFolder, size: int) -> Iterator[tuple[Tensor, Tens
     """
     if data.has_twins:
         normal, defective, masks = data.twin_pairs(size)
-        for start in range(0, len(normal), BATCH):
-            part = slice(start, start + BATCH)
-            yield normal[part], defective[part], torch.from_numpy(masks[part])
+        for part in in_batches(range(len(normal))):
+            here = slice(part.start, part.stop)
+            yield normal[here], defective[here], torch.from_numpy(masks[here])
         return
     images = data.test_images(size)
     good = np.flatnonzero(data.test_labels == 0)
     nsa = preset(data.name, images[good[:BATCH]])
     rng = np.random.default_rng(NSA_SEED)
-    for start in range(0, len(good), BATCH):
-        normal_batch = images[good[start : start + BATCH]]  # (B, 3, S, S)
+    for part in in_batches(good):
+        normal_batch = images[part]  # (B, 3, S, S)
         anomalous, mask = add_anomalies(normal_batch, nsa, rng)
         yield normal_batch, anomalous, mask

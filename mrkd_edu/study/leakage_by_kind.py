@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.judging.detector import Detector, Variant
 from mrkd_edu.leakage import leakage
-from mrkd_edu.model import Detector, Variant
+from mrkd_edu.runtime.batches import in_batches
 from mrkd_edu.runtime.writing import whole_file
 from mrkd_edu.study.evaluate import check_test_set, evaluate
 from mrkd_edu.study.run import Plan, stages
 from mrkd_edu.toy import CATEGORIES, render_pair
 
-BATCH = 16
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
@@ -38,8 +38,8 @@ def leakage_by_kind(model: Detector, data: AnomalyFolder) -> dict[str, list[floa
     found = {}
     for kind in sorted(set(kinds)):
         places = np.flatnonzero(kinds == kind)
-        parts = np.split(places, range(BATCH, len(places), BATCH))
-        found[kind] = leakage(model.features, ((normal[i], defective[i], torch.from_numpy(masks[i])) for i in parts))
+        parts = ((normal[i], defective[i], torch.from_numpy(masks[i])) for i in in_batches(places))
+        found[kind] = leakage(model.features, parts)
     return found
 
 

@@ -21,18 +21,20 @@ import numpy as np
 import torch
 
 import mrkd_edu
+from mrkd_edu.backbones.entry import OFFLINE_TEACHER
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import ImageStack, some_images
+from mrkd_edu.judging.detector import Baseline, Restorer, Variant
 from mrkd_edu.judging.scale_weights import choose_weights
-from mrkd_edu.model import DISTANCES, MRKD, ModelError, Restorer, Variant
+from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import NSA, preset
-from mrkd_edu.recipe import RECIPES, Distance, Recipe
+from mrkd_edu.recipe import DISTANCES, RECIPES, Distance, Recipe
 from mrkd_edu.runtime.cache import cache_folder
 from mrkd_edu.runtime.checkpoint import Damaged
 from mrkd_edu.runtime.hardware import Precision, number_format, pick_device
+from mrkd_edu.runtime.manifest import ModelError
 from mrkd_edu.runtime.names import readable, tell
 from mrkd_edu.runtime.writing import NotWritten, alone, check_room
-from mrkd_edu.teacher import OFFLINE_TEACHER
 from mrkd_edu.train import History, Moment, fit, forecast
 
 HOLD_OUT, WEIGHTS = 2, 4  # streams of random numbers; `train.py` has 0 and 1, `evaluate.py` 3
@@ -56,7 +58,7 @@ class Plan:
         nsa: settings of the synthetic anomalies; None takes the category's preset (`nsa.preset`).
     """
 
-    variant: Variant = "mrkd"
+    variant: Variant | Baseline = "mrkd"
     backbone: str = OFFLINE_TEACHER
     size: int = 0
     seed: int = 0
@@ -310,8 +312,14 @@ class Work:
 
 def build(plan: Plan) -> MRKD:
     """The model of a plan, before its training."""
-    architecture = plan.recipe.architecture
-    return MRKD(plan.backbone, plan.variant, size=plan.size, precision=plan.precision, seed=plan.seed, **architecture)
+    return MRKD(
+        plan.backbone,
+        plan.variant,  # type: ignore[arg-type]  # a baseline is refused
+        size=plan.size,
+        precision=plan.precision,
+        seed=plan.seed,
+        **plan.recipe.architecture,
+    )
 
 
 def divide(data: AnomalyFolder, plan: Plan) -> Work:

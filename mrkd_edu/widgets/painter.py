@@ -14,8 +14,9 @@ import numpy as np
 import traitlets
 
 from mrkd_edu.figures.results import colour_of
+from mrkd_edu.judging.detector import Detector
 from mrkd_edu.lessons.pictures.masking import as_batch
-from mrkd_edu.model import MRKD, Detector
+from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.explorer import Explorer
 from mrkd_edu.widgets.judgement import (
     common_size,
@@ -95,7 +96,8 @@ def render_judgement(models: Mapping[str, Detector], image: np.ndarray) -> View:
     seen = see_once({name: model for name, model in models.items() if isinstance(model, MRKD)}, pixels)
     parts, said, values = [], [], {}
     for name, model in models.items():
-        maps = model.judge(seen[name]) if isinstance(model, MRKD) else model.anomaly_maps(pixels)  # (1, S, S)
+        features = seen[name] if isinstance(model, MRKD) else model.see(pixels)
+        maps = model.compare(features, model.restore(features))  # (1, S, S)
         anomaly_map = maps[0].cpu().numpy()  # (S, S)
         threshold = threshold_of(name, model)
         score = in_thresholds(anomaly_map, threshold)
