@@ -49,8 +49,8 @@ lint: $(VENV)/.ready-test ## check style (ruff) and types (mypy)
 playground: $(VENV)/.ready-notebooks ## open the explorers as an app without code, for a projector
 	@echo "Getting two models ready. The first time they are trained, about two minutes."
 	@$(BIN)/python -c "from mrkd_edu.lessons.course import playground; playground()"
-	@echo "Opening the playground in the browser. Every page has a kernel of its own; Ctrl-C here ends all."
-	@$(BIN)/python -m voila notebooks/playground.ipynb --progressive_rendering=True $(ARGS)
+	@echo "Opening the playground in the browser. Every page has a kernel of its own, which ends two minutes after the page is closed; Ctrl-C here ends all."
+	@$(BIN)/python -m voila notebooks/playground.ipynb $(ARGS)
 
 notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new output
 	@$(BIN)/python notebooks/execute.py $(ARGS)

@@ -34,7 +34,7 @@ from mrkd_edu.widgets import (
     explore_threshold,
     paint_defects,
 )
-from mrkd_edu.widgets.explorer import Explorer
+from mrkd_edu.widgets.frame.explorer import Explorer
 
 CATEGORY, SIZE, MOVES = "surface", 256, 50
 SETUP = "setup"  # marks a move that is not timed

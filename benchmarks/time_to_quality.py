@@ -71,7 +71,7 @@ class Looks:
         if not self.seen:
             with model.autocast():
                 self.seen = [model.see(self.images[i : i + BATCH]) for i in range(0, len(self.images), BATCH)]
-        return torch.cat([image_score(model.judge(teacher)) for teacher in self.seen]).cpu().numpy()
+        return torch.cat([image_score(model.compare(teacher, model.restore(teacher))) for teacher in self.seen]).cpu().numpy()
 
 
 def main() -> None:

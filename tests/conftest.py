@@ -52,6 +52,6 @@ def chromium() -> str:
 @pytest.fixture
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Explorers begin where they begin, whatever another test has chosen."""
-    from mrkd_edu.widgets import explorer, memory
+    from mrkd_edu.widgets.frame import memory
 
-    monkeypatch.setattr(explorer, "_memory", memory.Memory())
+    monkeypatch.setattr(memory, "MEMORY", memory.Memory())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.panels import View
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.panels import View
 
 
 def seen(explorer: Explorer, **state: object) -> View:

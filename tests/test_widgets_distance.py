@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets.click_picture import HERE
-from mrkd_edu.widgets.distance_explorer import (
+from mrkd_edu.widgets.explorers.distance import (
     GAP,
     TITLE,
     _marked,
@@ -22,8 +21,10 @@ from mrkd_edu.widgets.distance_explorer import (
     panel_side,
     render_distance,
 )
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.panels import framed, png
+from mrkd_edu.widgets.frame import click_picture
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.front_end import front_end
+from mrkd_edu.widgets.frame.panels import framed, png
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
@@ -193,9 +194,10 @@ def test_no_image_is_refused(model: MRKD) -> None:
 @pytest.mark.browser
 def test_the_picture_in_a_browser(chromium: str) -> None:
     playwright = pytest.importorskip("playwright.sync_api", reason='no playwright: pip install -e ".[test]"')
+    script = front_end(click_picture.__file__, "click_picture.js")
     source, picture = (
         base64.b64encode(data).decode()
-        for data in ((HERE / "click_picture.js").read_bytes(), png(np.zeros((100, 200, 3), np.uint8)))
+        for data in (script.encode(), png(np.zeros((100, 200, 3), np.uint8)))
     )
     setup = """async ([source, picture]) => {
         const { default: widget } = await import("data:text/javascript;base64," + source);
@@ -209,7 +211,7 @@ def test_the_picture_in_a_browser(chromium: str) -> None:
     with playwright.sync_playwright() as p:
         browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
-        page.add_style_tag(content=(HERE / "click_picture.css").read_text())
+        page.add_style_tag(content=front_end(click_picture.__file__, "click_picture.css"))
         page.evaluate(setup, [source, picture])
         page.locator("img").click(position={"x": 50, "y": 75})
         page.wait_for_function("sent.length > 0")

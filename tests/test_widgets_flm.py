@@ -10,9 +10,9 @@ from moved_explorer import seen
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.flm import random_mask
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.flm_explorer import SIDE, explore_flm, hide, render_flm, unmasked
-from mrkd_edu.widgets.panels import GAP, LINE, View
+from mrkd_edu.widgets.explorers.flm import SIDE, explore_flm, hide, render_flm, unmasked
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.panels import GAP, LINE, View
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 

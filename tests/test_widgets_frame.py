@@ -16,14 +16,13 @@ import pytest
 from ipywidgets.widgets.widget import _instances  # all widgets that the kernel keeps
 
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets import explorer as explorer_module
-from mrkd_edu.widgets import memory
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import in_thresholds, verdict, verdict_title
-from mrkd_edu.widgets.latest import Latest
-from mrkd_edu.widgets.memory import place
-from mrkd_edu.widgets.painter import paint_defects, painted_image, render_judgement
-from mrkd_edu.widgets.panels import View, below, beside, panel
+from mrkd_edu.widgets.explorers.painter import paint_defects, painted_image, render_judgement
+from mrkd_edu.widgets.frame import memory
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.judgement import in_thresholds, verdict, verdict_title
+from mrkd_edu.widgets.frame.latest import Latest
+from mrkd_edu.widgets.frame.memory import place
+from mrkd_edu.widgets.frame.panels import View, below, beside, panel
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
@@ -216,7 +215,7 @@ def test_without_widgets_one_is_told_what_to_install() -> None:
 
 
 def test_a_cell_that_is_run_again_lets_go_of_its_old_explorer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explorer_module, "place", lambda name: (name, "cell 1", 0))
+    monkeypatch.setattr(memory, "place", lambda name: (name, "cell 1", 0))
     open_before = len(_instances)
     first = Explorer("again", {"number": slider()}, draw)
     assert first.wait()

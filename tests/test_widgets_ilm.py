@@ -15,8 +15,8 @@ from mrkd_edu.leakage import mask_at_scale
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT, NSA
 from mrkd_edu.teacher import Teacher
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.ilm_explorer import STRIDES, See, explore_ilm, eyes, look_at, render_ilm
+from mrkd_edu.widgets.explorers.ilm import STRIDES, See, explore_ilm, eyes, look_at, render_ilm
+from mrkd_edu.widgets.frame.explorer import Explorer
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 

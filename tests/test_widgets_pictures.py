@@ -14,7 +14,7 @@ from PIL import Image
 from mrkd_edu.data.images import DataError
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets import explore_distance, explore_flm, explore_ilm, paint_defects
-from mrkd_edu.widgets.pictures import picture_menu, read_pictures
+from mrkd_edu.widgets.frame.pictures import picture_menu, read_pictures
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 

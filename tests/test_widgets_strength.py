@@ -11,11 +11,8 @@ import torch
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.toy import CATEGORIES, render_pair
-from mrkd_edu.widgets import strength_explorer
-from mrkd_edu.widgets.chart import Axis, Curve, chart
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import see_once
-from mrkd_edu.widgets.strength_explorer import (
+from mrkd_edu.widgets.explorers import strength as strength_explorer
+from mrkd_edu.widgets.explorers.strength import (
     COARSE_TO_FINE,
     STRENGTHS,
     Growth,
@@ -23,6 +20,9 @@ from mrkd_edu.widgets.strength_explorer import (
     explore_overgeneralisation,
     render_overgeneralisation,
 )
+from mrkd_edu.widgets.frame.chart import Axis, Curve, chart
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.judgement import see_once
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 
@@ -79,7 +79,7 @@ def test_a_teacher_that_models_share_looks_once() -> None:
     assert len(looks) == 1
     with torch.no_grad():
         for name, model in made.items():
-            assert np.allclose(model.judge(seen[name]), model(image), atol=1e-6)
+            assert np.allclose(model.compare(seen[name], model.restore(seen[name])), model(image), atol=1e-6)
 
 
 def test_other_teachers_look_for_themselves(models: dict[str, MRKD]) -> None:

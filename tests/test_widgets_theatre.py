@@ -20,10 +20,10 @@ from mrkd_edu.recipe import Recipe
 from mrkd_edu.study.run import Plan, run
 from mrkd_edu.toy import make_toy
 from mrkd_edu.train import TrainingError
-from mrkd_edu.widgets import theatre as module
-from mrkd_edu.widgets.theatre import TrainingTheatre, watch_training
-from mrkd_edu.widgets.training_choice import choose_training
-from mrkd_edu.widgets.training_picture import TrainingState, render_training
+from mrkd_edu.widgets.theatre import watch as module
+from mrkd_edu.widgets.theatre.training_choice import choose_training
+from mrkd_edu.widgets.theatre.training_picture import TrainingState, render_training
+from mrkd_edu.widgets.theatre.watch import TrainingTheatre, watch_training
 
 SIZE, STEPS = 64, 6
 PLAN = Plan("rd", size=SIZE, recipe=Recipe(steps=STEPS, batch=4, warmup=0, width=16))

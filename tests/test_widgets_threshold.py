@@ -14,10 +14,10 @@ from sklearn.metrics import auc, confusion_matrix, f1_score, precision_score, re
 from mrkd_edu.data.folder import Sample
 from mrkd_edu.metrics import aupro, image_auroc, pro_curve
 from mrkd_edu.study.evaluate import Evaluation
-from mrkd_edu.widgets.chart import Axis, Curve, chart
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.threshold_explorer import CALLED, explore_threshold, render_threshold
-from mrkd_edu.widgets.verdicts import Judge, Verdicts
+from mrkd_edu.widgets.explorers.threshold import CALLED, explore_threshold, render_threshold
+from mrkd_edu.widgets.explorers.verdicts import Judge, Verdicts
+from mrkd_edu.widgets.frame.chart import Axis, Curve, chart
+from mrkd_edu.widgets.frame.explorer import Explorer
 
 pytestmark = pytest.mark.usefixtures("nothing_remembered")
 

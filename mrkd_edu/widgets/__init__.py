@@ -16,14 +16,14 @@ except ImportError as error:
         "or in a clone pip install -e '.[notebooks]'; then restart the kernel."
     ) from error
 
-from mrkd_edu.widgets.distance_explorer import explore_distance
-from mrkd_edu.widgets.flm_explorer import explore_flm
-from mrkd_edu.widgets.ilm_explorer import explore_ilm
-from mrkd_edu.widgets.painter import paint_defects
-from mrkd_edu.widgets.strength_explorer import explore_overgeneralisation
-from mrkd_edu.widgets.theatre import watch_training
-from mrkd_edu.widgets.threshold_explorer import explore_threshold
-from mrkd_edu.widgets.training_choice import choose_training
+from mrkd_edu.widgets.explorers.distance import explore_distance
+from mrkd_edu.widgets.explorers.flm import explore_flm
+from mrkd_edu.widgets.explorers.ilm import explore_ilm
+from mrkd_edu.widgets.explorers.painter import paint_defects
+from mrkd_edu.widgets.explorers.strength import explore_overgeneralisation
+from mrkd_edu.widgets.explorers.threshold import explore_threshold
+from mrkd_edu.widgets.theatre.training_choice import choose_training
+from mrkd_edu.widgets.theatre.watch import watch_training
 
 __all__ = [
     "choose_training",

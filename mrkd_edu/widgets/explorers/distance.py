@@ -22,11 +22,11 @@ from mrkd_edu.figures.results import MINUS, colour_of
 from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.lessons.pictures.the_teacher import similarity
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets.click_picture import ClickPicture
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import rgb
-from mrkd_edu.widgets.panels import GAP, LINE, View, below, beside, panel, write
-from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
+from mrkd_edu.widgets.frame.click_picture import ClickPicture
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.judgement import rgb
+from mrkd_edu.widgets.frame.panels import GAP, LINE, View, below, beside, panel, write
+from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
 
 DIVERGING = matplotlib.colormaps["RdBu_r"]  # blue -1, white 0, red 1: told apart by colour-blind people too
 WIDTH = 1126  # of the picture, pixels

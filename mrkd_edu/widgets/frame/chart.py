@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
-from mrkd_edu.widgets.panels import GAP, INK, LINE, below, beside, font, write
+from mrkd_edu.widgets.frame.panels import GAP, INK, LINE, below, beside, font, write
 
 GRID, SMALL = (228, 228, 228), 14  # colour of the grid; height of the letters at the axes, pixels
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 8, 2 * LINE  # pixels around the field of the curves

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from mrkd_edu.figures.results import TIMES, colour_of, outline, scale_colours
-from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
-from mrkd_edu.widgets.judgement import in_thresholds, judged, rgb
-from mrkd_edu.widgets.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
+from mrkd_edu.widgets.frame.chart import Axis, Curve, chart, leakage_axis
+from mrkd_edu.widgets.frame.judgement import in_thresholds, judged, rgb
+from mrkd_edu.widgets.frame.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
 
 SCALE, WHITE = 140, (255, 255, 255)  # width of the colour scale, pixels
 DECADE = (1, 2, 5)

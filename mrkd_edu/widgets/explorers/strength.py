@@ -21,9 +21,9 @@ from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
 from mrkd_edu.toy import CATEGORIES, Pair, growing_pair
 from mrkd_edu.toy.pairs import find_category
-from mrkd_edu.widgets.chart import Axis, Curve, chart, leakage_axis
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import (
+from mrkd_edu.widgets.frame.chart import Axis, Curve, chart, leakage_axis
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.judgement import (
     common_size,
     in_thresholds,
     judged,
@@ -33,8 +33,8 @@ from mrkd_edu.widgets.judgement import (
     verdict,
     verdict_title,
 )
-from mrkd_edu.widgets.latest import Latest
-from mrkd_edu.widgets.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
+from mrkd_edu.widgets.frame.latest import Latest
+from mrkd_edu.widgets.frame.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
 
 STEP = 0.05  # of the slider
 STRENGTHS = tuple(round(STEP * i, 2) for i in range(21))

@@ -22,11 +22,12 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.runtime.cache import cache_folder
 from mrkd_edu.study.run import Plan, run, run_key, split
 from mrkd_edu.train import Moment
-from mrkd_edu.widgets.panels import View
-from mrkd_edu.widgets.pictures import Pictures
-from mrkd_edu.widgets.shown import Shown, with_still
-from mrkd_edu.widgets.stage import set_stage
-from mrkd_edu.widgets.training_picture import render_training
+from mrkd_edu.widgets.frame import memory
+from mrkd_edu.widgets.frame.panels import View
+from mrkd_edu.widgets.frame.pictures import Pictures
+from mrkd_edu.widgets.frame.shown import Shown, close_all, with_still
+from mrkd_edu.widgets.theatre.stage import set_stage
+from mrkd_edu.widgets.theatre.training_picture import render_training
 
 LOOKS = 24  # in a training, unless the slider says otherwise
 PACES = (1, 2, 5, 10, 20, 50, 100)  # steps between two looks
@@ -54,6 +55,7 @@ def watch_training(
         TrainingError: the training failed, outside a notebook; in a notebook the widget says so.
     """
     theatre = TrainingTheatre(data, plan, images)
+    memory.MEMORY.succeed(memory.place("watch_training"), theatre)
     if in_notebook():
         theatre.start()
     else:
@@ -76,6 +78,9 @@ class TrainingTheatre(ipywidgets.VBox):
     """
 
     def __init__(self, data: AnomalyFolder, plan: Plan, images: Pictures | None = None):
+        self._started, self._built, self._ended = threading.Event(), threading.Event(), threading.Event()
+        self._may_go, self._stopping = threading.Event(), threading.Event()
+        self._may_go.set()
         self.data, self.plan = data, plan
         learned, held_out = split(len(data.train), plan.seed)
         steps = plan.recipe.total_steps(len(learned))
@@ -84,9 +89,6 @@ class TrainingTheatre(ipywidgets.VBox):
         self.shown.show(render_training(self.state))
         self._model: MRKD | None = None
         self._error: BaseException | None = None
-        self._started, self._built, self._ended = threading.Event(), threading.Event(), threading.Event()
-        self._may_go, self._stopping = threading.Event(), threading.Event()
-        self._may_go.set()
 
         self.pause_button = button("Pause", "pause", "Halt after this step", self.pause)
         self.continue_button = button("Continue", "play", "Go on with the training", self.go_on)
@@ -110,6 +112,11 @@ class TrainingTheatre(ipywidgets.VBox):
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a notebook keeps of it: the live widget, and a still picture for readers without a kernel."""
         return with_still(super()._repr_mimebundle_(), self.view)
+
+    def close(self) -> None:
+        """End the training, and take all of it from the page."""
+        self.stop()
+        close_all([self])
 
     @property
     def view(self) -> View:
@@ -221,10 +228,16 @@ class TrainingTheatre(ipywidgets.VBox):
             self.shown.complain(error)
             self._tell("failed")
         finally:
+            self._forget()
             for button in (self.pause_button, self.continue_button, self.stop_button):
                 button.disabled = True
             self._built.set()
             self._ended.set()
+
+    def _forget(self) -> None:
+        global _running
+        if _running is self:
+            _running = None
 
     def _after_step(self, moment: Moment) -> bool:
         self._built.set()

@@ -80,3 +80,6 @@ class Memory:
 
 def _shape(control: ipywidgets.ValueWidget) -> tuple[object, ...]:
     return control.value, *(getattr(control, name, None) for name in SHAPE)
+
+
+MEMORY = Memory()  # of this kernel

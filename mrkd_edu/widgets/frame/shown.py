@@ -9,23 +9,22 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import ipywidgets
 import traitlets
 
-from mrkd_edu.widgets.panels import View, framed, jpeg, png
+from mrkd_edu.widgets.frame.front_end import front_end
+from mrkd_edu.widgets.frame.panels import View, framed, jpeg, png
 
-HERE = Path(__file__).parent
-CSS = (HERE / "explorer.css").read_text(encoding="utf-8")
+CSS = front_end(__file__, "explorer.css")
 
 
 class Voice(anywidget.AnyWidget):
     """Reads `text` to screen readers, and keeps the explorer's keys from the notebook around it."""
 
-    _esm = HERE / "voice.js"
+    _esm = front_end(__file__, "voice.js")
     text = traitlets.Unicode("").tag(sync=True)
 
 

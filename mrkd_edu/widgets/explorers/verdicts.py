@@ -10,7 +10,7 @@ from sklearn.metrics import roc_curve
 from mrkd_edu.figures.results import colour_of
 from mrkd_edu.metrics import pro_curve
 from mrkd_edu.study.evaluate import Evaluation
-from mrkd_edu.widgets.judgement import rgb
+from mrkd_edu.widgets.frame.judgement import rgb
 
 PRO_END = 0.3  # false-positive rate where AUPRO stops
 PRO_POINTS = 121  # of a drawn PRO curve

@@ -23,10 +23,10 @@ from mrkd_edu.flm import FeatureMasking, random_mask
 from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.lessons.pictures.the_teacher import pca_colouring
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import rgb
-from mrkd_edu.widgets.panels import GAP, View, bar, below, beside, write
-from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.judgement import rgb
+from mrkd_edu.widgets.frame.panels import GAP, View, bar, below, beside, write
+from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
 
 SIDE = 168  # of a picture, pixels
 BARS = 250  # width of the bars, pixels

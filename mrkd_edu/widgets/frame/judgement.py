@@ -11,7 +11,7 @@ from torch import Tensor
 from mrkd_edu.figures.results import HEAT, THRESHOLDS_SHOWN, TIMES, outline, overlay, shared_scale
 from mrkd_edu.judging.detector import Detector
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets.panels import INK, below, panel, write
+from mrkd_edu.widgets.frame.panels import INK, below, panel, write
 
 
 def judged(

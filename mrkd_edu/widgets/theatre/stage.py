@@ -15,8 +15,8 @@ from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import preset
 from mrkd_edu.study.run import Plan
-from mrkd_edu.widgets.pictures import Pictures, read_pictures
-from mrkd_edu.widgets.training_picture import TrainingState
+from mrkd_edu.widgets.frame.pictures import Pictures, read_pictures
+from mrkd_edu.widgets.theatre.training_picture import TrainingState
 
 SHOWN, NORMAL, PAIRS = 3, 4, 4  # images that are shown; normal ones that set the colours; pairs for leakage
 

@@ -6,7 +6,6 @@ The canvas (`painter.js`) lives in the browser; this file is what Python makes o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -17,8 +16,9 @@ from mrkd_edu.figures.results import colour_of
 from mrkd_edu.judging.detector import Detector
 from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.judgement import (
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.front_end import front_end
+from mrkd_edu.widgets.frame.judgement import (
     common_size,
     in_thresholds,
     judged,
@@ -28,10 +28,8 @@ from mrkd_edu.widgets.judgement import (
     verdict,
     verdict_title,
 )
-from mrkd_edu.widgets.panels import View, beside, png
-from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
-
-HERE = Path(__file__).parent
+from mrkd_edu.widgets.frame.panels import View, beside, png
+from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
 
 
 class Painter(anywidget.AnyWidget):
@@ -45,8 +43,8 @@ class Painter(anywidget.AnyWidget):
         answered: counted up when a report was dealt with; the browser then sends the next one.
     """
 
-    _esm = HERE / "painter.js"
-    _css = HERE / "painter.css"
+    _esm = front_end(__file__, "painter.js")
+    _css = front_end(__file__, "painter.css")
     base = traitlets.Bytes().tag(sync=True)
     value = traitlets.CBytes().tag(sync=True, echo_update=False)  # no echo: it would send every picture back
     side = traitlets.Int(256).tag(sync=True)

@@ -17,10 +17,10 @@ from PIL import Image, ImageDraw
 
 from mrkd_edu.data.images import read_image
 from mrkd_edu.figures.results import SPACE, THRESHOLDS_SHOWN, TIMES, TRUTH_COLOUR, Evaluations, comparable, outline
-from mrkd_edu.widgets.chart import SMALL, Axis, Curve, chart
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.panels import GAP, INK, View, bar, below, beside, font, panel, write
-from mrkd_edu.widgets.verdicts import PRO_END, Judge, Verdicts
+from mrkd_edu.widgets.explorers.verdicts import PRO_END, Judge, Verdicts
+from mrkd_edu.widgets.frame.chart import SMALL, Axis, Curve, chart
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.panels import GAP, INK, View, bar, below, beside, font, panel, write
 
 PHOTO, MATRIX, CHART = 400, 288, 416  # widths of the picture, the confusion matrix and a chart, pixels
 HIGH = 258  # height of a chart's field with its axes, pixels

@@ -14,14 +14,13 @@ from typing import Any
 
 import ipywidgets
 
-from mrkd_edu.widgets.latest import Latest
-from mrkd_edu.widgets.memory import Memory, place
-from mrkd_edu.widgets.panels import View
-from mrkd_edu.widgets.shown import Shown, close_all, with_still
+from mrkd_edu.widgets.frame import memory
+from mrkd_edu.widgets.frame.latest import Latest
+from mrkd_edu.widgets.frame.panels import View
+from mrkd_edu.widgets.frame.shown import Shown, close_all, with_still
 
 PATIENCE = 0.3  # seconds before the busy sign
 FOR_KEEPS = "MRKD_EDU_FOR_KEEPS"  # set while a notebook is executed to be kept
-_memory = Memory()
 
 
 class Explorer(ipywidgets.VBox):
@@ -35,7 +34,7 @@ class Explorer(ipywidgets.VBox):
         after: called when a picture, or an error, is on its way to the browser.
 
     Example:
-        >>> from mrkd_edu.widgets.panels import panel
+        >>> from mrkd_edu.widgets.frame.panels import panel
         >>> import numpy as np
         >>> grey = ipywidgets.IntSlider(50, 0, 255, description="grey", tooltip="how bright")
         >>> draw = lambda grey: View(panel(np.full((64, 64, 3), grey, np.uint8), "grey"), f"grey {grey}")
@@ -83,9 +82,9 @@ class Explorer(ipywidgets.VBox):
         self.add_class("mrkd-explorer")
         self.add_class(f"mrkd-{name.replace('_', '-')}")
 
-        self._place = place(name)
-        _memory.succeed(self._place, self)
-        _memory.restore(self._place, self.controls)
+        self._place = memory.place(name)
+        memory.MEMORY.succeed(self._place, self)
+        memory.MEMORY.restore(self._place, self.controls)
         for control in self.controls.values():
             control.observe(self._changed, "value")
         self._latest.ask(None)
@@ -139,7 +138,7 @@ class Explorer(ipywidgets.VBox):
 
     def _changed(self, _: Any = None) -> None:
         if not self._quiet:
-            _memory.keep(self._place, self.controls)
+            memory.MEMORY.keep(self._place, self.controls)
             self._latest.ask(None)
 
     def _draw(self, _: None) -> None:

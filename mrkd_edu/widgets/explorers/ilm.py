@@ -25,9 +25,9 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT, NSA, estimate_background, foreground
 from mrkd_edu.runtime.hardware import autocast
 from mrkd_edu.teacher import Teacher
-from mrkd_edu.widgets.explorer import Explorer
-from mrkd_edu.widgets.panels import LINE, View, below, beside, panel, write
-from mrkd_edu.widgets.pictures import Pictures, picture_menu, read_pictures
+from mrkd_edu.widgets.frame.explorer import Explorer
+from mrkd_edu.widgets.frame.panels import LINE, View, below, beside, panel, write
+from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
 
 STRIDES = (4, 8, 16, 32)  # of the offline teacher's scales
 BOX = (230, 159, 0)  # orange, of the patches' boxes

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
-HERE = Path(__file__).parent
+from mrkd_edu.widgets.frame.front_end import front_end
 
 
 class ClickPicture(anywidget.AnyWidget):
@@ -32,8 +31,8 @@ class ClickPicture(anywidget.AnyWidget):
         [(0.5, 0.25)]
     """
 
-    _esm = HERE / "click_picture.js"
-    _css = HERE / "click_picture.css"
+    _esm = front_end(__file__, "click_picture.js")
+    _css = front_end(__file__, "click_picture.css")
     value = traitlets.Bytes().tag(sync=True)
     description = traitlets.Unicode("Picture").tag(sync=True)
     tooltip = traitlets.Unicode("Click a place, or move with the arrow keys").tag(sync=True)

@@ -9,8 +9,9 @@ import ipywidgets
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.study.run import Plan
-from mrkd_edu.widgets.shown import close_all, with_still
-from mrkd_edu.widgets.theatre import TrainingTheatre, button, running
+from mrkd_edu.widgets.frame import memory
+from mrkd_edu.widgets.frame.shown import close_all, with_still
+from mrkd_edu.widgets.theatre.watch import TrainingTheatre, button, running
 
 
 class TrainingChoice(ipywidgets.VBox):
@@ -34,6 +35,12 @@ class TrainingChoice(ipywidgets.VBox):
         self.add_class("mrkd-explorer")
         self.add_class("mrkd-choose-training")
         self.choice.observe(self._chosen, "value")
+
+    def close(self) -> None:
+        """Take it from the page; a training that another choice has taken over goes on."""
+        close_all([self._head] if self.theatre.running else [self._head, self.theatre])
+        self.children = []
+        close_all([self])
 
     def start(self) -> None:
         """Train the chosen plan from its beginning."""
@@ -86,4 +93,6 @@ def choose_training(data: AnomalyFolder, plans: Mapping[str, Plan]) -> TrainingC
     """
     if not plans:
         raise ValueError("choose_training needs a plan, for instance {'rd': Plan('rd')}")
-    return TrainingChoice(data, plans)
+    choice = TrainingChoice(data, plans)
+    memory.MEMORY.succeed(memory.place("choose_training"), choice)
+    return choice

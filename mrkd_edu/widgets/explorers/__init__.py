@@ -1,0 +1,1 @@
+"""The explorers: each one idea, moved by hand."""

@@ -1,0 +1,1 @@
+"""The training theatre: a student that is watched while it learns."""
