@@ -23,12 +23,13 @@ from mrkd_edu.distance import image_score
 from mrkd_edu.metrics import image_auroc
 from mrkd_edu.model import MRKD, VARIANTS
 from mrkd_edu.recipe import budget
-from mrkd_edu.study.run import Plan, divide, finish, run
+from mrkd_edu.runtime.batches import in_batches
+from mrkd_edu.study.prepare import divide, finish
+from mrkd_edu.study.run import Plan, run
 from mrkd_edu.train import Moment
 
 LOOKS = 5
 NEAR = 0.005  # half a point of AUROC
-BATCH = 16
 
 
 def time_to_quality(seconds: list[float], auroc: list[float]) -> float:
@@ -69,9 +70,9 @@ class Looks:
     def scores(self, model: MRKD) -> np.ndarray:
         """Image scores of the test set, (N,)."""
         if not self.seen:
-            with model.autocast():
-                self.seen = [model.see(self.images[i : i + BATCH]) for i in range(0, len(self.images), BATCH)]
-        return torch.cat([image_score(model.compare(teacher, model.restore(teacher))) for teacher in self.seen]).cpu().numpy()
+            self.seen = [model.see(part) for part in in_batches(self.images)]
+        scores = [image_score(model.compare(T, model.restore(T))) for T in self.seen]
+        return torch.cat(scores).cpu().numpy()
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ from mrkd_edu.judging.detector import Detector, Settings
 from mrkd_edu.leakage import leakage
 from mrkd_edu.recipe import RECIPES
 from mrkd_edu.study.evaluate import evaluate
-from mrkd_edu.study.leakage_by_kind import Act, leakage_by_kind, leakage_by_strength, theatre, watched, write_acts
+from mrkd_edu.study.leakage_by_kind import leakage_by_kind, leakage_by_strength
 from mrkd_edu.study.run import Plan, run
+from mrkd_edu.study.stages import Look, look_at_stages, watched, write_looks
 from mrkd_edu.toy import make_toy
 
 PLAN = Plan(variant="rd", size=64, recipe=replace(RECIPES["workshop"], steps=4, warmup=1, batch=4))
@@ -94,10 +95,10 @@ def test_looking_does_not_change_the_training(toy: AnomalyFolder) -> None:
 
 
 def test_the_theatre_plays_every_variant_to_the_last_step(toy: AnomalyFolder, tmp_path: Path) -> None:
-    acts = theatre(toy, PLAN, at=(2, 3), variants=("rd", "flm"), recipe="workshop", progress=False)
+    acts = look_at_stages(toy, PLAN, at=(2, 3), variants=("rd", "flm"), recipe="workshop", progress=False)
     assert [(a.variant, a.step) for a in acts] == [("rd", 2), ("rd", 3), ("flm", 2), ("flm", 3)]
     assert {a.recipe for a in acts} == {"workshop"}
-    write_acts(tmp_path / "new" / "acts.csv", acts)
+    write_looks(tmp_path / "new" / "acts.csv", acts)
     with (tmp_path / "new" / "acts.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     wanted = [a.leakage[0] for a in acts if a.leakage]
@@ -107,9 +108,9 @@ def test_the_theatre_plays_every_variant_to_the_last_step(toy: AnomalyFolder, tm
 # --- pictures -----------------------------------------------------------------------------------------------
 
 
-def acts_of(variant: str, aurocs: tuple[float, float], leaks: tuple[float, float]) -> list[Act]:
+def acts_of(variant: str, aurocs: tuple[float, float], leaks: tuple[float, float]) -> list[Look]:
     return [
-        Act(variant, seed, step, 1.0, 0.5, auroc + 0.02 * seed, 0.9, [leak, leak])
+        Look(variant, seed, step, 1.0, 0.5, auroc + 0.02 * seed, 0.9, [leak, leak])
         for seed in (0, 1)
         for step, auroc, leak in zip((100, 400), aurocs, leaks, strict=True)
     ]

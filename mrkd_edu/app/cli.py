@@ -387,8 +387,7 @@ def theatre(
     """
     with errors():
         from mrkd_edu.figures.leakage import theatre_curves
-        from mrkd_edu.study.leakage_by_kind import theatre as play
-        from mrkd_edu.study.leakage_by_kind import write_acts
+        from mrkd_edu.study.stages import look_at_stages, write_looks
 
         chosen = different("--variants", [check_variant(v, "--variants") for v in listed(variants)])
         looks = sorted({whole_number("--at", s, least=1) for s in at.split(",")})
@@ -401,8 +400,8 @@ def theatre(
         }
         acts, category = [], opened(data)
         for (form, _, variant), plan in plans.items():  # a file after each: an interruption loses one training at most
-            acts += play(category, plan, looks, variants=[variant], recipe=form, device=device)
-            write_acts(out / "theatre.csv", acts)
+            acts += look_at_stages(category, plan, looks, variants=[variant], recipe=form, device=device)
+            write_looks(out / "theatre.csv", acts)
         draw(theatre_curves(acts), out / "theatre.png")
         title = escape(category.name)
         table = Table("student", "seed", "steps", title=title, title_justify="left")

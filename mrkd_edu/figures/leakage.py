@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from mrkd_edu.figures.results import Picture, colour_of, dashes, in_our_style
-from mrkd_edu.study.leakage_by_kind import Act
+from mrkd_edu.study.stages import Look
 
 LEAKS = "leakage, mean over scales"
 
 
 @in_our_style
-def theatre_curves(acts: Sequence[Act]) -> Picture:
+def theatre_curves(acts: Sequence[Look]) -> Picture:
     """How well defects are found, and how much of them is copied, over the steps of a training; one row a recipe.
 
     Lines are means over seeds, the bands reach from the lowest to the highest seed. Dashed: the image AUROC had the
@@ -32,7 +32,7 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
         ValueError: there are none.
 
     Example:
-        >>> acts = [Act("rd", 0, step, 1.0, 0.5, auroc, 0.9, [0.2]) for step, auroc in ((100, 0.7), (200, 0.6))]
+        >>> acts = [Look("rd", 0, step, 1.0, 0.5, auroc, 0.9, [0.2]) for step, auroc in ((100, 0.7), (200, 0.6))]
         >>> theatre_curves(acts).axes[0].get_title(loc="left")
         'At its best and after 200 steps\\nrd 0.70, then 0.60'
     """
@@ -49,7 +49,7 @@ def theatre_curves(acts: Sequence[Act]) -> Picture:
     return figure
 
 
-def _one_recipe(left: Axes, right: Axes, acts: Sequence[Act], name: str) -> None:
+def _one_recipe(left: Axes, right: Axes, acts: Sequence[Look], name: str) -> None:
     """Image AUROC on the left, leakage on the right, a line a variant."""
     steps = sorted({a.step for a in acts})
     auroc, leaks = [], []

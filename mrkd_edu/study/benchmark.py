@@ -32,7 +32,8 @@ from mrkd_edu.runtime.writing import alone, read_whole, whole_file
 from mrkd_edu.study.controls import Control
 from mrkd_edu.study.evaluate import COPYING, COSTS, check_test_set, evaluate
 from mrkd_edu.study.neighbours import Neighbours
-from mrkd_edu.study.run import Plan, divide, finish, is_trained, run, run_key, say_how_long, split
+from mrkd_edu.study.prepare import divide, finish, split
+from mrkd_edu.study.run import Plan, is_trained, run, run_key, say_how_long
 
 KEY = ("category", "variant", "distance", "seed", "backbone", "size", "steps")
 MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", *COPYING, *COSTS)

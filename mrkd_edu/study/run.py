@@ -12,63 +12,30 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import mrkd_edu
-from mrkd_edu.backbones.entry import OFFLINE_TEACHER
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.data.images import ImageStack, some_images
-from mrkd_edu.judging.detector import Baseline, Restorer, Variant
-from mrkd_edu.judging.scale_weights import choose_weights
 from mrkd_edu.model import MRKD
-from mrkd_edu.nsa import NSA, preset
-from mrkd_edu.recipe import DISTANCES, RECIPES, Distance, Recipe
+from mrkd_edu.recipe import DISTANCES, Distance
 from mrkd_edu.runtime.cache import cache_folder
 from mrkd_edu.runtime.checkpoint import Damaged
-from mrkd_edu.runtime.hardware import Precision, number_format, pick_device
+from mrkd_edu.runtime.hardware import number_format, pick_device
 from mrkd_edu.runtime.manifest import ModelError
-from mrkd_edu.runtime.names import readable, tell
+from mrkd_edu.runtime.names import tell
 from mrkd_edu.runtime.writing import NotWritten, alone, check_room
-from mrkd_edu.train import History, Moment, fit, forecast
+from mrkd_edu.study.prepare import Plan, build, conclude, divide, finish, plain
+from mrkd_edu.train import Moment, fit, forecast
 
-HOLD_OUT, WEIGHTS = 2, 4  # streams of random numbers; `train.py` has 0 and 1, `evaluate.py` 3
 WORTH_A_WORD = 100  # steps; of a longer training it is said beforehand how long it will take
 CHECKPOINT, LOCK = "checkpoint.pt", ".lock"  # in the folder of a run
-HELD_OUT = 0.1  # share of the normal training images that the threshold is chosen from
 ROOMS = (".", "backbones", "data", "judging", "nsa", "runtime")  # folders whose code decides what a training gives
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything that decides a run, except the images.
-
-    Attributes:
-        variant: `"rd"`, `"ilm"`, `"flm"` or `"mrkd"`.
-        backbone: the teacher.
-        size: side of the working square, pixels; 0 takes the recipe's.
-        seed: of weights, order, masks and synthetic anomalies.
-        recipe: see `recipe.Recipe`.
-        precision: number format.
-        nsa: settings of the synthetic anomalies; None takes the category's preset (`nsa.preset`).
-    """
-
-    variant: Variant | Baseline = "mrkd"
-    backbone: str = OFFLINE_TEACHER
-    size: int = 0
-    seed: int = 0
-    recipe: Recipe = RECIPES["workshop"]
-    precision: Precision = "auto"
-    nsa: NSA | None = None
-
-    def __post_init__(self) -> None:
-        if self.size == 0:
-            object.__setattr__(self, "size", self.recipe.size)
+STEPS_OF_A_RUN = ("study/prepare.py", "study/run.py")
 
 
 def run(
@@ -104,7 +71,7 @@ def run(
         writing.NotWritten: `out` cannot be written; where a training had ended, the message says where its model is.
     """
     where = pick_device(device)
-    home = _home(data, plan, where)
+    home = home_of(data, plan, where)
     folder = Path(out) if out is not None else None
     with ExitStack() as alone_there:
         if cache:
@@ -117,7 +84,7 @@ def run(
             alone_there.enter_context(alone(folder / LOCK, other))
             check_room(folder, _room(model))
         if trained is None:
-            kept = home if cache and _can_keep(home, _room(model)) else None
+            kept = home if cache and can_keep(home, model) else None
             _train(model, data, plan, folder, kept, resume, device, progress, callback)
         elif folder is not None:
             model.save(folder)
@@ -137,7 +104,7 @@ def _train(
     callback: Callable[[Moment], Any] | None,
 ) -> None:
     """Train, and write the model into `folder` and into the cache's `kept`, where there are such."""
-    work = divide(data, plan)
+    parts = divide(data, plan)
     if progress:
         say_how_long([(data, plan)], device)
     here = folder or kept
@@ -146,9 +113,9 @@ def _train(
     learn = partial(
         fit,
         model,
-        work.learned,
+        parts.learned,
         recipe=plan.recipe,
-        nsa=work.nsa,
+        nsa=parts.nsa,
         seed=plan.seed,
         device=device,
         checkpoint=checkpoint,
@@ -163,8 +130,7 @@ def _train(
             raise
         checkpoint.unlink()  # nobody but us wrote it: start anew
         history = learn()
-    scales = finish(model, work, plan)
-    model.settings.history = _facts(history, data, plan, work.nsa, scales)
+    conclude(model, history, data, plan, parts)
     _keep(model, folder, kept)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
@@ -175,10 +141,10 @@ def _room(model: MRKD) -> int:
     return sum(7 * p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
 
 
-def _can_keep(home: Path, room: int) -> bool:
-    """Whether the cache can be written. If not, that is said, and one works without."""
+def can_keep(home: Path, model: MRKD) -> bool:
+    """Whether the cache can be written, with a model's checkpoints. If not, that is said, and one works without."""
     try:
-        check_room(home, room)
+        check_room(home, _room(model))
     except NotWritten as error:
         cure = "Set the environment variable MRKD_EDU_CACHE to another folder."
         tell(f"Nothing is kept in the cache for the next time. {error} {cure}")
@@ -210,7 +176,7 @@ def _keep(model: MRKD, folder: Path | None, kept: Path | None) -> None:
     raise NotWritten(f"{why} The trained model is in {rescue}.") from why
 
 
-def _home(data: AnomalyFolder, plan: Plan, device: torch.device) -> Path:
+def home_of(data: AnomalyFolder, plan: Plan, device: torch.device) -> Path:
     """Where the cache keeps the model of a plan."""
     return cache_folder() / "runs" / run_key(data, plan, device)
 
@@ -223,7 +189,7 @@ def is_trained(data: AnomalyFolder, plan: Plan, device: torch.device) -> bool:
 def _homes(data: AnomalyFolder, plan: Plan, device: torch.device) -> Iterator[tuple[Distance, Path]]:
     """Where the student of a plan may be, by the distance that it was judged by; the plan's own comes first."""
     for distance in sorted(DISTANCES, key=lambda name: name != plan.recipe.distance):
-        yield distance, _home(data, replace(plan, recipe=replace(plan.recipe, distance=distance)), device)
+        yield distance, home_of(data, replace(plan, recipe=replace(plan.recipe, distance=distance)), device)
 
 
 def _cached(data: AnomalyFolder, plan: Plan, device: torch.device) -> MRKD | None:
@@ -240,138 +206,16 @@ def _cached(data: AnomalyFolder, plan: Plan, device: torch.device) -> MRKD | Non
         if distance != plan.recipe.distance:
             model.settings.distance = plan.recipe.distance
             facts["scales"] = finish(model, divide(data, plan), plan)
-            facts["plan"] = _plain(plan)
+            facts["plan"] = plain(plan)
             with suppress(NotWritten):  # it is judged anew the next time
-                model.save(_home(data, plan, device))
+                model.save(home_of(data, plan, device))
             how = f", now judged by the {plan.recipe.distance} distance"
         tell(
-            f"Reused run {_home(data, plan, device).name[:8]}: {plan.variant} on {data.name}, {facts['steps']} steps, "
-            f"seed {plan.seed}, trained before in {facts['seconds']:.0f} s{how}."
+            f"Reused run {home_of(data, plan, device).name[:8]}: {plan.variant} on {data.name}, "
+            f"{facts['steps']} steps, seed {plan.seed}, trained before in {facts['seconds']:.0f} s{how}."
         )
         return model
     return None
-
-
-def stages(
-    data: AnomalyFolder, plan: Plan, at: Sequence[int], *, device: str = "auto", progress: bool = True
-) -> dict[int, MRKD]:
-    """One long training, kept at several steps: the models that one would have who stopped there.
-
-    The learning rate stays constant after its warm-up, so that a longer training continues a shorter one. Each stage
-    is the same model as a `run` of that many steps, and is kept in the cache as that run.
-
-    Args:
-        data: its training images are used, its test images never.
-        plan: the settings; the number of steps and the schedule are replaced.
-        at: the steps; the last is the length of the training.
-        device: `"auto"`, `"cpu"`, `"cuda"`.
-        progress: show a bar.
-
-    Returns:
-        Step to trained model, with weights of the scales and threshold as if the training had ended there.
-    """
-    plans = {
-        step: replace(plan, recipe=replace(plan.recipe, steps=step, epochs=None, schedule="constant"))
-        for step in sorted(at)
-    }
-    kept = {step: _home(data, p, pick_device(device)) for step, p in plans.items()}
-    if not all((folder / "model.json").exists() for folder in kept.values()):
-        longest = plans[max(at)]
-        model, work = build(longest), divide(data, plan)
-        history = History(images=len(work.learned))
-
-        def keep(moment: Moment) -> None:
-            history.loss.append(moment.loss)
-            if moment.step in plans:
-                history.seconds, mine = moment.seconds, plans[moment.step]
-                facts = _facts(history, data, mine, work.nsa, finish(model, work, mine))
-                model.settings.history = facts
-                model.save(kept[moment.step])
-
-        fit(
-            model,
-            work.learned,
-            recipe=longest.recipe,
-            nsa=work.nsa,
-            seed=plan.seed,
-            device=device,
-            progress=progress,
-            callback=keep,
-        )
-    return {step: MRKD.load(folder, device) for step, folder in kept.items()}
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a run works with: the normal images to learn from, those held out, and the synthetic anomalies."""
-
-    learned: ImageStack
-    held_out: ImageStack
-    nsa: NSA
-
-
-def build(plan: Plan) -> MRKD:
-    """The model of a plan, before its training."""
-    return MRKD(
-        plan.backbone,
-        plan.variant,  # type: ignore[arg-type]  # a baseline is refused
-        size=plan.size,
-        precision=plan.precision,
-        seed=plan.seed,
-        **plan.recipe.architecture,
-    )
-
-
-def divide(data: AnomalyFolder, plan: Plan) -> Work:
-    """Divide the normal images of a plan, and choose the settings of the synthetic anomalies."""
-    images = data.train_images(plan.size)
-    learned, held_out = split(len(images), plan.seed)
-    usual = preset(data.name, images[learned[:16]])
-    if plan.recipe.published_ilm:  # pasted as it was cut, within the same image
-        usual = replace(usual, blend="swap", source="same", rescale=(1.0, 1.0))
-    stack = [ImageStack([images.paths[i] for i in part], plan.size) for part in (learned, held_out)]
-    return Work(stack[0], stack[1], plan.nsa or usual)
-
-
-def finish(model: Restorer, work: Work, plan: Plan) -> dict[str, Any] | None:
-    """After training, from normal images: what residuals are like, the weights of the scales, the threshold.
-
-    Residuals are looked at on some of the training images and on all held-out ones. Weights (if the recipe asks) and
-    threshold come from the held-out ones alone; both from the same ones, which therefore look a little calmer than
-    new ones will: with 16 to 26 of them, a threshold for 5 % of false alarms gives about 6 % (simulated with
-    independent scales).
-
-    Returns:
-        What `scales.choose_weights` found, or None.
-    """
-    held_out = work.held_out[:]  # (N, 3, S, S)
-    model.learn_residuals(torch.cat([some_images(work.learned), held_out]))
-    found = None
-    if plan.recipe.weigh:
-        found = choose_weights(model, held_out, work.nsa, np.random.default_rng([plan.seed, WEIGHTS]))
-    model.calibrate(model.predict(work.held_out.paths).score)
-    return found
-
-
-def split(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the normal images to learn from, and of those held out for the threshold.
-
-    One in ten is held out, but at least 16, for fewer say little of how scores spread, and at most one in four. A
-    set of fewer than 12 images is too small to give any away: all are used for both, and the threshold will be on
-    the low side.
-
-    Example:
-        >>> learned, held_out = split(200, seed=0)
-        >>> len(learned), len(held_out), set(learned) & set(held_out)
-        (180, 20, set())
-        >>> [len(split(n, seed=0)[1]) for n in (12, 40, 100, 300)]
-        [3, 10, 16, 30]
-    """
-    order = np.random.default_rng([seed, HOLD_OUT]).permutation(images)
-    if images < 12:
-        return order, order
-    n = min(max(16, round(images * HELD_OUT)), images // 4)
-    return order[n:], order[:n]
 
 
 def run_key(data: AnomalyFolder, plan: Plan, device: torch.device, code: Sequence[str] = ()) -> str:
@@ -380,30 +224,14 @@ def run_key(data: AnomalyFolder, plan: Plan, device: torch.device, code: Sequenc
     `code` names further files that decide its result.
     """
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps(_plain(plan), sort_keys=True).encode())
+    digest.update(json.dumps(plain(plan), sort_keys=True).encode())
     digest.update(f"{data.name} {data.fingerprint('train')}".encode(errors="surrogateescape"))
     digest.update(f"{device.type} {number_format(device, plan.precision)} torch {torch.__version__}".encode())
     package = Path(mrkd_edu.__file__).parent
     files = [file for room in ROOMS for file in sorted((package / room).glob("*.py"))]
-    for file in (*files, Path(__file__), *(package / name for name in code)):
+    for file in (*files, *(package / name for name in (*STEPS_OF_A_RUN, *code))):
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _facts(
-    history: History, data: AnomalyFolder, plan: Plan, nsa: NSA, scales: dict[str, list[float]] | None
-) -> dict[str, Any]:
-    """What a model remembers of its training."""
-    return {
-        "steps": len(history.loss),
-        "seconds": round(history.seconds, 2),
-        "images": history.images,
-        "loss": [round(value, 5) for value in history.loss],
-        "plan": _plain(plan),
-        "nsa": _plain(nsa),
-        "scales": scales,
-        "category": readable(data.name),
-    }
 
 
 def say_how_long(trainings: Sequence[tuple[AnomalyFolder, Plan]], device: str = "auto") -> None:
@@ -413,12 +241,12 @@ def say_how_long(trainings: Sequence[tuple[AnomalyFolder, Plan]], device: str = 
     """
     steps, timed, seconds = 0, dict[str, float](), 0.0
     for data, plan in trainings:
-        work = divide(data, plan)
-        its_steps = plan.recipe.total_steps(len(work.learned))
+        parts = divide(data, plan)
+        its_steps = plan.recipe.total_steps(len(parts.learned))
         if its_steps < WORTH_A_WORD:
             continue
         if plan.variant not in timed:
-            timed[plan.variant] = forecast(build(plan), work.learned, plan.recipe, work.nsa, device) / its_steps
+            timed[plan.variant] = forecast(build(plan), parts.learned, plan.recipe, parts.nsa, device) / its_steps
         steps += its_steps
         seconds += timed[plan.variant] * its_steps
     if steps:
@@ -438,7 +266,3 @@ def duration(seconds: float) -> str:
             number = seconds / size
             return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
     return f"{max(10, round(seconds, -1)):.0f} seconds"
-
-
-def _plain(settings: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(settings)))

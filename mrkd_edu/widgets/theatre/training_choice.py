@@ -39,7 +39,7 @@ class TrainingChoice(ipywidgets.VBox):
     def close(self) -> None:
         """Take it from the page; a training that another choice has taken over goes on."""
         close_all([self._head] if self.theatre.running else [self._head, self.theatre])
-        self.children = []
+        self.children = [self._head]
         close_all([self])
 
     def start(self) -> None:

@@ -20,7 +20,8 @@ import numpy as np
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.model import MRKD
 from mrkd_edu.runtime.cache import cache_folder
-from mrkd_edu.study.run import Plan, run, run_key, split
+from mrkd_edu.study.prepare import split
+from mrkd_edu.study.run import Plan, run, run_key
 from mrkd_edu.train import Moment
 from mrkd_edu.widgets.frame import memory
 from mrkd_edu.widgets.frame.panels import View
