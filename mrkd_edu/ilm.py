@@ -114,7 +114,7 @@ def add_anomaly(
         if found is None:
             break  # a further patch would only search as long again
         cut, box, patch_object = found
-        patch = cv2.resize(source[cut.slices], (box.width, box.height), interpolation=cv2.INTER_LINEAR)
+        patch = rescaled_patch(source, cut, box)
         place, place_object = new[box.slices], target_object[box.slices]
         if settings.blend == "poisson" or (settings.blend == "mix" and rng.random() < 0.5):
             region = patch_object & place_object
@@ -174,6 +174,23 @@ def add_anomalies(
         new[i], masks[i], _ = add_anomaly(image, settings, rng, source)
     anomalous = torch.from_numpy(new).permute(0, 3, 1, 2).contiguous()  # (B, 3, H, W)
     return anomalous.to(images.device), torch.from_numpy(masks).to(images.device)
+
+
+def rescaled_patch(source: np.ndarray, cut: Box, box: Box) -> np.ndarray:
+    """Cut a box out of an image (H', W', 3), and bring it to the size of another box, (h, w, 3)."""
+    return cv2.resize(source[cut.slices], (box.width, box.height), interpolation=cv2.INTER_LINEAR)
+
+
+def visible_change(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Where two uint8 images (H, W, 3) differ by more than the noise floor in any channel: bool (H, W).
+
+    Example:
+        >>> old = np.zeros((1, 3, 3), np.uint8)
+        >>> new = old.copy(); new[0, 1], new[0, 2] = 3, 4
+        >>> visible_change(old, new).tolist()
+        [[False, False, True]]
+    """
+    return cv2.inRange(cv2.absdiff(old, new), (0, 0, 0), 3 * (NOISE_FLOOR,)) == 0
 
 
 def _object_mask(image: np.ndarray, settings: NSA) -> np.ndarray:
@@ -258,9 +275,9 @@ def _changed(old: np.ndarray, new: np.ndarray, boxes: list[Box]) -> np.ndarray:
         max(box.left + box.width for box in boxes),
     )
     around = slice(top, bottom), slice(left, right)  # all boxes; the rest of the image is not looked at
-    faint = cv2.inRange(cv2.absdiff(old[around], new[around]), (0, 0, 0), 3 * (NOISE_FLOOR,))  # 255 or 0
+    seen = visible_change(old[around], new[around]).view(np.uint8)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (CLOSING, CLOSING))
-    mask[around] = (cv2.morphologyEx(255 - faint, cv2.MORPH_CLOSE, disc) > 0) & inside[around]
+    mask[around] = (cv2.morphologyEx(seen, cv2.MORPH_CLOSE, disc) > 0) & inside[around]
     return mask
 
 

@@ -16,15 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import EpsImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from mrkd_edu.data import (
-    IMAGE_SUFFIXES,
-    DataError,
-    ImageStack,
-    image_size,
-    list_images,
-    read_image,
-    read_mask,
-)
+from mrkd_edu.data import IMAGE_SUFFIXES, DataError, ImageStack, image_size, list_images, read_image, read_mask
 from mrkd_edu.data.images import _resize_mask
 
 ORIENTATION = 0x0112  # the EXIF tag

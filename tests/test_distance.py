@@ -8,13 +8,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from mrkd_edu.distance import (
-    anomaly_map,
-    cosine_distance,
-    distillation_loss,
-    gaussian_blur,
-    image_score,
-)
+from mrkd_edu.distance import anomaly_map, cosine_distance, distillation_loss, gaussian_blur, image_score
 
 SHAPES = [(2, 6, 16, 12), (2, 10, 8, 6), (2, 14, 4, 3)]
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from mrkd_edu.data.images import DataError, read_image
-from mrkd_edu.figures.results import overlay, shared_scale
+from mrkd_edu.figures.heat import overlay, shared_scale
 from mrkd_edu.judging.prediction import verdict
 from mrkd_edu.model import MRKD
 from mrkd_edu.runtime.names import FORMULA, cell, readable

@@ -24,8 +24,11 @@ from PIL import Image
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_image
+from mrkd_edu.figures import heat as heat_figures
 from mrkd_edu.figures import results as plots
-from mrkd_edu.figures.results import THRESHOLDS_SHOWN, TIMES, VARIANT_COLOURS
+from mrkd_edu.figures import style as style_figures
+from mrkd_edu.figures.heat import THRESHOLDS_SHOWN
+from mrkd_edu.figures.style import TIMES, VARIANT_COLOURS
 from mrkd_edu.model import VARIANTS
 from mrkd_edu.runtime.names import readable
 from mrkd_edu.runtime.writing import whole_file
@@ -325,7 +328,7 @@ def _what_is_left(evaluations: list[Evaluation], data: AnomalyFolder, index: int
     sample, masks = evaluations[0].samples[index], evaluations[0].masks
     label = escape(sample.path.name, quote=True)
     image = read_image(sample.path, PICTURE_SIDE)  # (320, 320, 3)
-    outlined = image if masks is None else plots.outline(image, masks[index])
+    outlined = image if masks is None else heat_figures.outline(image, masks[index])
     figures = [_figure(outlined, label, "true defect outlined")]
     shown = []
     for e in evaluations:
@@ -335,7 +338,7 @@ def _what_is_left(evaluations: list[Evaluation], data: AnomalyFolder, index: int
         threshold = plots.verdict_threshold(evaluation)
         score = float(heat.max()) / threshold
         outcome = "found" if score > 1 else '<span class="wrong">missed</span>'
-        picture = plots.overlay(image, heat, plots.shared_scale(threshold))
+        picture = heat_figures.overlay(image, heat, heat_figures.shared_scale(threshold))
         caption = f"{_variant(evaluation)} {what}: {score:.2f} {TIMES} threshold: {outcome}"
         figures.append(_figure(picture, f"{escape(evaluation.variant)}, {what}, for {label}", caption))
     return "".join(figures)
@@ -396,12 +399,12 @@ def _case(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> str
     name = sample.path.relative_to(data.root) if sample.path.is_relative_to(data.root) else sample.path
     label = escape(name.as_posix(), quote=True)
     image = read_image(sample.path, PICTURE_SIDE)  # (320, 320, 3)
-    shown = image if masks is None else plots.outline(image, masks[index])
+    shown = image if masks is None else heat_figures.outline(image, masks[index])
     truth = "true defect outlined" if masks is not None and sample.label else "the image"
     figures = [_figure(shown, label, truth)]
     for evaluation in evaluations:
         threshold = plots.verdict_threshold(evaluation)
-        heat = plots.overlay(image, evaluation.maps[index], plots.shared_scale(threshold))
+        heat = heat_figures.overlay(image, evaluation.maps[index], heat_figures.shared_scale(threshold))
         outcome = plots.outcome(evaluation, index)
         wrong = ' class="wrong"' if outcome in ("missed", "false alarm") else ""
         caption = (
@@ -418,7 +421,7 @@ def _figure(image: np.ndarray, alt: str, caption: str) -> str:
 
 
 def _colour_bar() -> str:
-    colours = ", ".join(f"rgb({r} {g} {b})" for r, g, b in plots.scale_colours(17).tolist())
+    colours = ", ".join(f"rgb({r} {g} {b})" for r, g, b in heat_figures.scale_colours(17).tolist())
     return f"""<div class="scale" role="img" aria-label="colour scale from 0 to {THRESHOLDS_SHOWN:.0f} thresholds">
 <div class="bar" style="background: linear-gradient(to right, {colours})"></div>
 <div class="ticks"><span>0</span><span>1 = threshold</span><span>{THRESHOLDS_SHOWN:.0f} and more</span></div></div>"""
@@ -481,7 +484,7 @@ def _pairs(evaluations: list[Evaluation]) -> str:
     return "Each pair is a defective test image and the same image without the defect."
 
 
-def _card(figure: plots.Picture, heading: str, text: str) -> str:
+def _card(figure: style_figures.Picture, heading: str, text: str) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=CHART_DPI)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())

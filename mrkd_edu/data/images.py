@@ -368,6 +368,11 @@ def read_images(sources: Sequence[Any], size: int) -> list[np.ndarray]:
         pool.shutdown(cancel_futures=True)  # after an error: do not decode the rest first
 
 
+def as_batch(images: Sequence[np.ndarray]) -> torch.Tensor:
+    """Images (H, W, 3) uint8 of one size to a batch (B, 3, H, W)."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+
+
 def some_images(images: ImageStack | torch.Tensor, number: int = 64) -> torch.Tensor:
     """A part of a set, spread evenly over it: at most `number` images, (M, 3, size, size) uint8.
 

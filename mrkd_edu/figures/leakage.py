@@ -12,7 +12,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
-from mrkd_edu.figures.results import Picture, colour_of, dashes, in_our_style
+from mrkd_edu.figures.style import Picture, colour_of, dashes, in_our_style
 from mrkd_edu.study.stages import Look
 
 LEAKS = "leakage, mean over scales"

@@ -1,112 +1,24 @@
-"""Pictures of results: anomaly maps over photographs, and charts whose titles say what was found.
-
-Every function takes results and returns a new picture; none reads a model, draws on a screen or touches the
-state of pyplot. Two rules hold for all of them.
-
-**One colour scale.** The maps of two models have different ranges: a student that restores well may have
-smaller distances everywhere. So each map is divided by its own model's *threshold*, the score above which that
-model calls an image defective. The threshold then has the same colour in every picture of every model, and the
-scale always runs from 0 to 2 thresholds. It is never stretched to a single image: that would make good images
-look hot.
-
-**One colour per variant**, `VARIANT_COLOURS`, which colour-blind people can tell apart.
-"""
+"""What detectors found: pictures of one evaluation, or of several on the same test set."""
 
 from __future__ import annotations
 
-import io
-import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import cv2
-import matplotlib
 import numpy as np
 import seaborn
-from matplotlib import style
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, ScalarFormatter
 from sklearn.metrics import roc_curve
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_image
+from mrkd_edu.figures.axes import frameless, new_chart, set_title, share_axes
+from mrkd_edu.figures.heat import outline, overlay, shared_scale, threshold_bar
+from mrkd_edu.figures.style import NORMAL_COLOUR, SPACE, TIMES, Picture, colour_of, dashes, in_our_style
 from mrkd_edu.metrics import pro_curve
 from mrkd_edu.study.evaluate import Evaluation
 
 Evaluations = Evaluation | Sequence[Evaluation]
-
-# Okabe and Ito, "Color Universal Design", 2008.
-VARIANT_COLOURS = {
-    "rd": "#D55E00",  # vermilion
-    "ilm": "#E69F00",  # orange
-    "flm": "#009E73",  # bluish green
-    "mrkd": "#0072B2",  # blue
-    "nn": "#CC79A7",  # reddish purple
-    "gauss": "#333333",  # the controls: greys
-    "template": "#C8C8C8",
-}
-NORMAL_COLOUR = "#9A9A9A"
-TRUTH_COLOUR = (0, 255, 255)  # of the ground truth's outline: the heat colours have no cyan
-HEAT = matplotlib.colormaps["inferno"]  # perceptually uniform, dark to bright
-HEAT_SHARE = 0.6  # of the heat in an overlay; the rest is the photograph
-THRESHOLDS_SHOWN = 2.0  # the colour scale ends at this many thresholds
-TIMES = "\N{MULTIPLICATION SIGN}"
-MINUS = "\N{MINUS SIGN}"
-SPACE = "\N{NO-BREAK SPACE}"
-
-LARGE_PNG = 150_000  # bytes
-
-_STYLE = {  # readable from the back row: nothing below 11 points
-    "font.size": 12,
-    "axes.titlesize": 13,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 10,
-    "axes.labelsize": 12,
-    "figure.titlesize": 13,
-    "figure.titleweight": "bold",
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
-    "legend.fontsize": 11,
-    "legend.framealpha": 1.0,
-    "legend.edgecolor": "white",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E4E4E4",
-    "lines.linewidth": 2.5,
-}
-in_our_style = style.context(["default", _STYLE])  # whatever style the user has set
-
-
-class Picture(Figure):
-    """A matplotlib figure that a notebook shows once, as a cell's last value; pyplot does not know it.
-
-    A chart is kept as PNG, a page of photographs as JPEG, which is several times smaller: notebooks are handed out
-    with their pictures in them.
-    """
-
-    def _repr_png_(self) -> bytes | None:
-        picture = self._as("png")
-        return picture if len(picture) <= LARGE_PNG else None
-
-    def _repr_jpeg_(self) -> bytes | None:
-        if self._repr_png_() is not None:
-            return None
-        return self._as("jpeg", pil_kwargs={"quality": 85})
-
-    def _as(self, kind: str, **options: Any) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format=kind, dpi=100, **options)
-        return buffer.getvalue()
-
-
-# ---- one colour scale --------------------------------------------------------------------------------------
 
 
 def verdict_threshold(evaluation: Evaluation) -> float:
@@ -124,111 +36,6 @@ def verdict_threshold(evaluation: Evaluation) -> float:
     normal = evaluation.scores[evaluation.labels == 0]
     candidates = [evaluation.threshold, *(float(s.max()) for s in (normal, evaluation.scores) if len(s))]
     return next((score for score in candidates if score is not None and score > 0), 1.0)
-
-
-def shared_scale(threshold: float) -> tuple[float, float]:
-    """The range of map values that a model's pictures show: from 0 to twice its threshold.
-
-    Two models have two ranges, but one scale: equal colours are equal multiples of each model's own threshold.
-
-    Args:
-        threshold: a model's, or what `verdict_threshold` gives.
-
-    Returns:
-        `(low, high)`, the `scale` of `overlay`.
-
-    Example:
-        >>> shared_scale(0.4)
-        (0.0, 0.8)
-    """
-    return 0.0, THRESHOLDS_SHOWN * float(threshold)
-
-
-def overlay(image: np.ndarray, anomaly_map: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
-    """Lay an anomaly map as heat over the greyed image.
-
-    The share of colour is the same at every pixel, so that hotter is always brighter, also in a black and
-    white print. The image loses its colours; all colour is heat.
-
-    Args:
-        image: uint8 (H, W, 3).
-        anomaly_map: float (h, w), resized to the image.
-        scale: map values of the coldest and the hottest colour, see `shared_scale`; values beyond
-            are clipped.
-
-    Returns:
-        uint8 (H, W, 3).
-
-    Raises:
-        ValueError: wrong shapes, or an empty scale.
-
-    Example:
-        >>> photo = np.full((64, 64, 3), 128, np.uint8)
-        >>> heat = np.zeros((16, 16)); heat[8, 8] = 1.0
-        >>> picture = overlay(photo, heat, shared_scale(0.5))
-        >>> picture.shape, bool(picture[34, 34].mean() > picture[0, 0].mean())
-        ((64, 64, 3), True)
-    """
-    _check_image(image)
-    low, high = scale
-    if np.ndim(anomaly_map) != 2:
-        raise ValueError(f"anomaly_map must be one map (h, w), got {np.shape(anomaly_map)}")
-    if not low < high:
-        raise ValueError(f"scale must be (low, high) with low < high, got {scale}")
-    height, width = image.shape[:2]
-    heat = cv2.resize(np.asarray(anomaly_map, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    colours = HEAT(np.clip((heat - low) / (high - low), 0, 1))[..., :3] * 255  # (H, W, 3)
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]  # (H, W, 1)
-    return np.rint((1 - HEAT_SHARE) * grey + HEAT_SHARE * colours).astype(np.uint8)
-
-
-def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Draw the border of a mask around its regions; a dark line beside it shows it on any ground.
-
-    Args:
-        image: uint8 (H, W, 3).
-        mask: bool (h, w), resized to the image.
-
-    Returns:
-        uint8 (H, W, 3), a copy.
-
-    Example:
-        >>> mask = np.zeros((32, 32), bool); mask[10:20, 10:20] = True
-        >>> outline(np.zeros((64, 64, 3), np.uint8), mask)[19, 30].tolist()
-        [0, 255, 255]
-    """
-    _check_image(image)
-    height, width = image.shape[:2]
-    inside = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-    line = max(1, round(width / 160))  # pixels
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * line + 1, 2 * line + 1))
-    ring = cv2.dilate(inside, disc)
-    result = image.copy()
-    result[cv2.dilate(ring, np.ones((3, 3), np.uint8)) > inside] = 0
-    result[ring > inside] = TRUTH_COLOUR  # outside the region: none of its pixels is painted over
-    return result
-
-
-def scale_colours(number: int = 256) -> np.ndarray:
-    """The colours of the scale as they look over a middle grey, for a colour bar: uint8 (number, 3)."""
-    grey = np.full((1, number, 3), 128, np.uint8)
-    values = np.linspace(0, THRESHOLDS_SHOWN, number, dtype=np.float32)[None]  # (1, number)
-    return overlay(grey, values, (0, THRESHOLDS_SHOWN))[0]
-
-
-def threshold_colours() -> ScalarMappable:
-    """The scale of all anomaly maps, in thresholds, for a colour bar."""
-    return ScalarMappable(Normalize(0, THRESHOLDS_SHOWN), ListedColormap(scale_colours() / 255))
-
-
-def threshold_bar(figure: Figure, axes: Any, **placing: Any) -> None:
-    """The upright colour bar beside anomaly maps, with a line at the threshold."""
-    bar = figure.colorbar(threshold_colours(), ax=axes, extend="max", ticks=[0, 0.5, 1, 1.5, 2], **placing)
-    bar.set_label("anomaly map / threshold")
-    bar.ax.axhline(1, color="white", linewidth=2)
-
-
-# ---- images beside their maps ------------------------------------------------------------------------------
 
 
 def outcome(evaluation: Evaluation, index: int) -> str:
@@ -321,9 +128,6 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     return figure
 
 
-# ---- charts ------------------------------------------------------------------------------------------------
-
-
 @in_our_style
 def score_histogram(evaluations: Evaluations) -> Picture:
     """How the scores of normal and of defective images lie about the threshold; one panel a variant.
@@ -352,7 +156,7 @@ def score_histogram(evaluations: Evaluations) -> Picture:
         ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
         ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(loc="upper center", ncols=3)
-        _title(ax, _counted(evaluation))
+        set_title(ax, _counted(evaluation))
     panels[-1].set_xlabel("image score / threshold")
     return figure
 
@@ -373,7 +177,7 @@ def roc_curves(evaluations: Evaluations) -> Picture:
     labels = evaluations[0].labels
     if not 0 < labels.sum() < len(labels):
         raise ValueError("ROC curves need normal and defective test images; this test set has one kind only")
-    figure, ax = _chart()
+    figure, ax = new_chart()
     for i, evaluation in enumerate(evaluations):
         colour = colour_of(evaluation.variant)
         fpr, tpr, _ = roc_curve(labels, evaluation.scores)
@@ -383,8 +187,8 @@ def roc_curves(evaluations: Evaluations) -> Picture:
             at = called[labels == 0].mean(), called[labels == 1].mean()
             ax.plot(*at, "o", color=colour, markeredgecolor="white", markersize=11, clip_on=False, zorder=5)
     ax.plot([0, 1], [0, 1], color="#777777", linewidth=1.2, linestyle=":", label="chance")
-    _shares(ax, "normal images called defective (false alarms)", "defective images found", 1.0)
-    _title(ax, _finding(evaluations, "image_auroc", "image AUROC"))
+    share_axes(ax, "normal images called defective (false alarms)", "defective images found", 1.0)
+    set_title(ax, _finding(evaluations, "image_auroc", "image AUROC"))
     return figure
 
 
@@ -401,7 +205,7 @@ def pro_curves(evaluations: Evaluations) -> Picture:
         ValueError: there are no masks.
     """
     evaluations = comparable(evaluations)
-    figure, ax = _chart()
+    figure, ax = new_chart()
     # The curve has two points per defect pixel. These are enough for the eye, dense where it is steep.
     grid = 0.3 * np.linspace(0, 1, 500) ** 2
     for i, evaluation in enumerate(evaluations):
@@ -411,8 +215,8 @@ def pro_curves(evaluations: Evaluations) -> Picture:
         found = np.interp(grid, curve.fpr, curve.pro)
         label = _with_value(evaluation, "aupro")
         ax.plot([0, *grid], [0, *found], color=colour_of(evaluation.variant), linestyle=dashes(i), label=label)
-    _shares(ax, "normal pixels called defective", "area of a defect found, mean over defects", 0.3)
-    _title(ax, _finding(evaluations, "aupro", "AUPRO"))
+    share_axes(ax, "normal pixels called defective", "area of a defect found, mean over defects", 0.3)
+    set_title(ax, _finding(evaluations, "aupro", "AUPRO"))
     return figure
 
 
@@ -434,7 +238,7 @@ def leakage_bars(evaluations: Evaluations) -> Picture:
     ticks = [f"scale {k}\n{ends.get(k, '')}" for k in range(1, scales_shown + 1)] + ["mean"]
     places = np.arange(len(ticks))
     width = 0.8 / len(shown)
-    figure, ax = _chart()
+    figure, ax = new_chart()
     for i, (evaluation, scales) in enumerate(shown):
         alone = scales if len(scales) == scales_shown else [np.nan] * scales_shown  # other scales: only the mean
         heights = [*alone, float(np.mean(scales))]
@@ -461,7 +265,7 @@ def leakage_bars(evaluations: Evaluations) -> Picture:
     ordered = sorted(shown, key=lambda pair: abs(float(np.mean(pair[1]))))
     first, *others = [(e.variant, f"{100 * float(np.mean(scales)):.0f}{SPACE}%") for e, scales in ordered]
     rest = "".join(f", {variant} {share}" for variant, share in others)
-    _title(ax, f"{first[0]} lets {first[1]} of the defect through{rest}")
+    set_title(ax, f"{first[0]} lets {first[1]} of the defect through{rest}")
     return figure
 
 
@@ -486,7 +290,7 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Picture:
     drawn = {variant: np.asarray(loss, dtype=np.float64) for variant, loss in losses.items() if len(loss)}
     if not drawn:
         raise ValueError("there is no loss to draw: every history is empty")
-    figure, ax = _chart()
+    figure, ax = new_chart()
     ends = []
     for i, (variant, loss) in enumerate(drawn.items()):
         steps = np.arange(1, len(loss) + 1)
@@ -499,12 +303,9 @@ def loss_curves(losses: Mapping[str, Sequence[float]]) -> Picture:
     ax.yaxis.set_major_formatter(ScalarFormatter())  # 2, not 2 x 10^0
     ax.yaxis.set_minor_formatter(ScalarFormatter())
     ax.set(xlabel="training step", ylabel="distillation loss, sum over scales")
-    _title(ax, "Loss at the end: " + ", ".join(ends))
+    set_title(ax, "Loss at the end: " + ", ".join(ends))
     ax.legend(loc="upper right")
     return figure
-
-
-# ---- how it is done ----------------------------------------------------------------------------------------
 
 
 def comparable(evaluations: Evaluations) -> list[Evaluation]:
@@ -524,50 +325,6 @@ def comparable(evaluations: Evaluations) -> list[Evaluation]:
                 "evaluated on different test images; compare results of one test set"
             )
     return listed
-
-
-def _check_image(image: np.ndarray) -> None:
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-
-
-def frameless(ax: Axes) -> None:
-    """Nothing around a photograph or a map: no ticks, no lines."""
-    ax.set(xticks=[], yticks=[])
-    ax.grid(False)
-    ax.spines[:].set_visible(False)
-
-
-def percent_axes(ax: Axes, x: str, y: str) -> None:
-    """Both axes are shares, in percent."""
-    ax.set(xlabel=x, ylabel=y)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-
-
-def _chart() -> tuple[Picture, Axes]:
-    figure = Picture(figsize=(6.4, 4.8), layout="constrained")
-    return figure, figure.subplots()
-
-
-def _title(ax: Axes, finding: str) -> None:
-    ax.set_title(textwrap.fill(finding, 46))
-
-
-def colour_of(variant: str) -> str:
-    return VARIANT_COLOURS.get(variant, "#333333")
-
-
-def dashes(number: int) -> str | tuple[int, tuple[int, ...]]:
-    """Curves differ in their dashes too: where they lie on each other, both can be seen."""
-    return ("-", (0, (5, 1)), (0, (2, 1)), (0, (6, 1, 1, 1)))[number % 4]
-
-
-def _shares(ax: Axes, x: str, y: str, end: float) -> None:
-    """Both axes are shares, in percent; x stops at `end`."""
-    percent_axes(ax, x, y)
-    ax.set(xlim=(-0.01 * end, end), ylim=(0, 1.02))
-    ax.legend(loc="lower right")
 
 
 def _with_value(evaluation: Evaluation, metric: str) -> str:

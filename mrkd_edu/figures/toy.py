@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mrkd_edu.figures.results import Picture, in_our_style, outline
+from mrkd_edu.figures.heat import outline
+from mrkd_edu.figures.style import Picture, in_our_style
 from mrkd_edu.toy import CATEGORIES, render_normal, render_pair
 
 SHOWN = (0.15, 0.4, 0.7, 1.0)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.patches import Ellipse
 
-from mrkd_edu.figures.results import NORMAL_COLOUR, Picture, colour_of, in_our_style
+from mrkd_edu.figures.style import NORMAL_COLOUR, Picture, colour_of, in_our_style
 
 DEFECT_COLOUR = colour_of("rd")
 SCALE_COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00")

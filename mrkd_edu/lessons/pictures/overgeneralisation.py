@@ -1,8 +1,4 @@
-"""Pictures of copying: where one defect goes, distances of positions, what copying costs, and what vanishes.
-
-The rules are those of `plots.py`: results in, a new picture out; titles that say the finding. Vermilion is what the
-student does, black what it would do if it restored the normal image, grey what is normal.
-"""
+"""Pictures of lesson 04: a defect that is copied, what that costs, and what vanishes by it."""
 
 from __future__ import annotations
 
@@ -14,22 +10,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import PercentFormatter
 
-from mrkd_edu.figures.results import (
-    HEAT,
-    MINUS,
-    NORMAL_COLOUR,
-    TRUTH_COLOUR,
-    Picture,
-    colour_of,
-    frameless,
-    in_our_style,
-    outline,
-    overlay,
-    shared_scale,
-    threshold_bar,
-)
-from mrkd_edu.lessons.pictures.the_teacher import pixels
-from mrkd_edu.study.copying import Cost, Pairs, Passage, auroc_of
+from mrkd_edu.figures.axes import frameless
+from mrkd_edu.figures.features import pixels
+from mrkd_edu.figures.heat import HEAT, outline, overlay, shared_scale, threshold_bar
+from mrkd_edu.figures.style import MINUS, NORMAL_COLOUR, TRUTH_COLOUR, Picture, colour_of, in_our_style
+from mrkd_edu.lessons.overgeneralisation import position_auroc, scores
+from mrkd_edu.study.copying import Cost, Pairs, Passage
 
 COPIED, RESTORED = colour_of("rd"), "black"
 LEFT, RIGHT = "\N{MATHEMATICAL LEFT ANGLE BRACKET}", "\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
@@ -118,16 +104,6 @@ def distance_histograms(stages: Mapping[int, Mapping[str, np.ndarray]], stride: 
     return figure
 
 
-def position_auroc(found: Mapping[str, np.ndarray], name: str = "copied") -> float:
-    """How well distances tell defective positions from normal ones, of what `Passage.distances` gives.
-
-    Example:
-        >>> position_auroc({"normal": np.array([0.1, 0.2]), "copied": np.array([0.3])})
-        1.0
-    """
-    return auroc_of(found["normal"], found[name])
-
-
 @in_our_style
 def cost_curves(costs: Mapping[int, Cost], along: str = "training steps") -> Picture:
     """Loss, leakage and detection over the steps of a training, or along another number.
@@ -208,19 +184,6 @@ def alarm_scatter(stages: Mapping[int, Passage], kinds: Sequence[str], chosen: S
     axes[0].set_ylabel("score as it is / threshold")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(set(kinds)))
     return figure
-
-
-def scores(seen: Passage) -> np.ndarray:
-    """Image scores of the defective images in thresholds, (2, N): had the student restored, and as it is.
-
-    Raises:
-        ValueError: the model has no threshold.
-    """
-    threshold = seen.model.settings.threshold
-    if threshold is None:
-        raise ValueError("the model has no threshold to measure scores by: calibrate it first")
-    maps = seen.maps
-    return np.stack([maps[name].max(axis=(1, 2)) / threshold for name in ("restored", "copied")])
 
 
 @in_our_style

@@ -1,7 +1,4 @@
-"""Pictures of data and of simple detectors: sizes of defects, what is normal on average, kinds found, rare defects.
-
-The rules are those of `plots.py`: results in, a new picture out; titles that say the finding.
-"""
+"""Pictures of lessons 00 and 01: what defects look like, and why a classifier does not find them."""
 
 from __future__ import annotations
 
@@ -13,21 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.figures.results import (
-    SPACE,
-    TIMES,
-    Picture,
-    frameless,
-    in_our_style,
-    overlay,
-    shared_scale,
-    threshold_bar,
-)
+from mrkd_edu.figures.axes import frameless, set_title
+from mrkd_edu.figures.heat import overlay, shared_scale, threshold_bar
+from mrkd_edu.figures.style import SPACE, TIMES, Picture, in_our_style
+from mrkd_edu.lessons.the_problem import explained, precision_at
 
 # Detectors that are no variant of the method: greys and a blue that no variant has, told apart in print as well.
 COLOURS = ("#333333", "#A6A6A6", "#56B4E9", "#C9B400")
 MARKERS = "osD^"
 LARGEST = 512  # pixels of a photograph's longer side in a picture
+Aurocs = tuple[float, float | None]
 
 
 @in_our_style
@@ -55,30 +47,8 @@ def defect_sizes(data: AnomalyFolder, size: int = 256) -> Picture:
     ax.set_yticks(range(len(data.kinds)), data.kinds)
     ax.set_ylim(len(data.kinds) - 0.5, -0.5)
     ax.set_xlabel("share of the image's area that is defective (dashed: median)")
-    _title(ax, f"Half of the defects cover less than {100 * middle:.2g} % of their image", 60)
+    set_title(ax, f"Half of the defects cover less than {100 * middle:.2g} % of their image", 60)
     return figure
-
-
-def explained(images: np.ndarray) -> float:
-    """The share of all differences between pixel values that the mean image accounts for.
-
-    With :math:`x_{n,p}` the value of pixel p in image n: variance of the mean image over its pixels, divided by the
-    variance of all :math:`x_{n,p}`. The rest is what differs from image to image.
-
-    Args:
-        images: (N, 3, S, S), of any scale.
-
-    Returns:
-        From 1 / N and below (nothing in common) to 1 (all images are the same).
-
-    Example:
-        >>> image = np.arange(12.0).reshape(1, 3, 2, 2)
-        >>> round(explained(np.concatenate([image, image])), 3)
-        1.0
-        >>> round(explained(np.concatenate([image, -image])), 3)
-        0.0
-    """
-    return float(images.mean(axis=0).var() / images.var())
 
 
 @in_our_style
@@ -157,26 +127,8 @@ def found_by_kind(found: Mapping[str, Mapping[str, tuple[int, int]]], false_alar
     ax.grid(axis="x", visible=False)
     figure.legend(loc="outside lower center", ncols=len(found))
     overall = [f"{name} {100 * sum(n for n, _ in m.values()) / sum(numbers):.0f}{SPACE}%" for name, m in found.items()]
-    _title(ax, "Defects found: " + ", ".join(overall), 78)
+    set_title(ax, "Defects found: " + ", ".join(overall), 78)
     return figure
-
-
-def precision_at(base_rate: float | np.ndarray, recall: float, false_alarms: float) -> float | np.ndarray:
-    r"""The share of alarms that are true, by Bayes' rule.
-
-    .. math:: P(\text{defect} \mid \text{alarm}) = \frac{\pi r}{\pi r + (1 - \pi) f}
-
-    Args:
-        base_rate: :math:`\pi`, the share of images that are defective.
-        recall: r, the share of defective images that raise an alarm.
-        false_alarms: f, the share of normal images that raise an alarm.
-
-    Example:
-        >>> round(precision_at(0.5, 0.9, 0.1), 6), round(precision_at(0.01, 0.9, 0.1), 3)
-        (0.9, 0.083)
-    """
-    true = base_rate * recall
-    return true / (true + (1 - base_rate) * false_alarms)
 
 
 @in_our_style
@@ -211,7 +163,7 @@ def rare_defects(detectors: Mapping[str, tuple[float, float]], base_rate: float 
     left.grid(axis="y", visible=False)
     left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     best = "Who finds nothing is right most often" if lazy > max(accuracy) else "Accuracy, with defects this rare"
-    _title(left, best, 44)
+    set_title(left, best, 44)
 
     rates = np.geomspace(0.001, 0.5, 200)
     for i, (name, (recall, false_alarms)) in enumerate(detectors.items()):
@@ -227,11 +179,8 @@ def rare_defects(detectors: Mapping[str, tuple[float, float]], base_rate: float 
     right.legend(loc="upper left")
     true = sorted({round(100 * float(precision_at(base_rate, r, f))) for r, f in detectors.values()})
     number = str(true[0]) if len(true) == 1 else f"{true[0]} to {true[-1]}"
-    _title(right, f"With {100 * base_rate:g}{SPACE}% defective, {number} of 100 alarms are true", 44)
+    set_title(right, f"With {100 * base_rate:g}{SPACE}% defective, {number} of 100 alarms are true", 44)
     return figure
-
-
-Aurocs = tuple[float, float | None]
 
 
 @in_our_style
@@ -270,7 +219,7 @@ def auroc_by_category(results: Mapping[str, Mapping[str, Aurocs]], chosen: str) 
         ax.set(xlim=(min([0.5, *measured]) - 0.04, 1.02), xlabel=f"{what} (dotted: chance)")
         mine_of = {category: mine[chosen][which] for category, mine in results.items()}
         told = ", ".join(f"{category}{SPACE}{v:.2f}" for category, v in mine_of.items() if v is not None)
-        _title(ax, f"{what}, {chosen}: {told or 'not measured'}", 48)
+        set_title(ax, f"{what}, {chosen}: {told or 'not measured'}", 48)
     axes[0].set_yticks(places, list(results))
     axes[0].set_ylim(len(results) - 0.5, -0.5)
     figure.legend(loc="outside lower center", ncols=len(detectors))
@@ -306,7 +255,3 @@ def photo_and_map(photo: np.ndarray, anomaly_map: np.ndarray, score: float, thre
     left.set_title("photograph")
     right.set_title(f"{score / threshold:.2f} {TIMES} threshold: {'defective' if score > threshold else 'normal'}")
     return figure
-
-
-def _title(ax: Axes, finding: str, width: int) -> None:
-    ax.set_title(textwrap.fill(finding, width))

@@ -1,226 +1,25 @@
-r"""What a teacher sees, and how a student rebuilds it: pictures of feature maps, of a network, of its distances.
-
-The first half is arithmetic on feature maps and returns arrays and numbers: `pca_colours`, `similarity`,
-`length_share`, `say_of_heaviest`, `channel_shares`, `constant_share`. The second half draws. The rules are those of
-`plots.py`: results in, a new picture out; one colour scale across a comparison; titles that say the finding.
-"""
+"""Pictures of lesson 02: what the teacher sees."""
 
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import cv2
-import matplotlib
 import numpy as np
 import seaborn
-import torch
-import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from mrkd_edu.figures.results import (
-    HEAT,
-    SPACE,
-    TIMES,
-    Picture,
-    colour_of,
-    frameless,
-    in_our_style,
-    outline,
-    overlay,
-    shared_scale,
-    threshold_colours,
-)
-from mrkd_edu.model import MRKD
+from mrkd_edu.figures.axes import HEADLINE, frameless, grouped
+from mrkd_edu.figures.features import MARK, pca_colours, pca_share, similarity
+from mrkd_edu.figures.heat import HEAT
+from mrkd_edu.figures.style import SPACE, Picture, in_our_style
+from mrkd_edu.lessons.the_teacher import channel_shares, mean_share
 
-TAIL = 0.01  # share of positions at either end that may be clipped when principal components become colours
 RAW_COLOUR, STANDARDISED_COLOUR = "#999999", "#0072B2"
-MARK = "#00FFFF"  # of a chosen position: the heat colours have no cyan
-
-# ---- arithmetic on feature maps ----------------------------------------------------------------------------
-
-
-def pca_colours(maps: Tensor) -> np.ndarray:
-    """Features as colours: the three directions in which they vary most become red, green and blue.
-
-    Components and range of colours are fitted over everything that is handed in, so that within one call equal
-    colours mean similar features, across images too.
-
-    Args:
-        maps: of one scale, (C, h, w) or (N, C, h, w), at least 3 channels.
-
-    Returns:
-        uint8 (h, w, 3) or (N, h, w, 3).
-
-    Raises:
-        ValueError: fewer than 3 channels, or another shape.
-
-    Example:
-        >>> pca_colours(torch.randn(2, 8, 6, 6)).shape, pca_colours(torch.randn(8, 6, 6)).shape
-        ((2, 6, 6, 3), (6, 6, 3))
-    """
-    return pca_colouring(maps)(maps)
-
-
-def pca_colouring(maps: Tensor) -> Callable[[Tensor], np.ndarray]:
-    """Fit `pca_colours` on some maps, to colour others of their scale alike.
-
-    Args:
-        maps: as there.
-
-    Returns:
-        Maps to colours, as there; equal colours mean similar features in all that it is given.
-
-    Raises:
-        ValueError: as there.
-
-    Example:
-        >>> maps = torch.randn(2, 8, 6, 6)
-        >>> colours_of = pca_colouring(maps)
-        >>> bool((colours_of(maps[1]) == pca_colours(maps)[1]).all())
-        True
-    """
-    vectors = _vectors(maps)
-    if vectors.shape[1] < 3:
-        raise ValueError(f"three colours need at least 3 channels; got {vectors.shape[1]}")
-    mean = vectors.mean(0)
-    centred = vectors - mean  # (P, C)
-    values, directions = torch.linalg.eigh(centred.T @ centred)  # ascending
-    directions = directions[:, values.argsort(descending=True)[:3]]  # (C, 3)
-    # The sign of a direction is arbitrary: make its largest entry positive, so that a second call agrees.
-    largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))  # (1, 3)
-    directions = directions * largest.sign()
-    low, high = np.quantile((centred @ directions).numpy(), (TAIL, 1 - TAIL), axis=0)
-
-    def colours_of(maps: Tensor) -> np.ndarray:
-        scores = ((_vectors(maps) - mean) @ directions).numpy()  # (P, 3)
-        colours = np.rint(255 * np.clip((scores - low) / (high - low + 1e-12), 0, 1)).astype(np.uint8)
-        return colours.reshape(*maps.shape[:-3], *maps.shape[-2:], 3)
-
-    return colours_of
-
-
-def pca_share(maps: Tensor, components: int = 3) -> float:
-    """Share of the features' variance that lies in the directions shown by `pca_colours`.
-
-    Args:
-        maps: as there.
-        components: how many directions.
-
-    Example:
-        >>> round(pca_share(torch.randn(3, 16, 16)), 3)
-        1.0
-    """
-    vectors = _vectors(maps)
-    values = torch.linalg.eigvalsh((vectors - vectors.mean(0)).T @ (vectors - vectors.mean(0)))  # ascending
-    return float(values[-components:].sum() / values.sum())
-
-
-def similarity(feature_map: Tensor, row: int, col: int) -> np.ndarray:
-    """Cosine of the feature at one position with the features at all positions.
-
-    Args:
-        feature_map: of one image and scale, (C, h, w).
-        row, col: the position, in cells of the map.
-
-    Returns:
-        float32 (h, w), in [-1, 1]; 1 at the position itself.
-
-    Raises:
-        ValueError: another shape, or a position outside the map.
-
-    Example:
-        >>> s = similarity(torch.randn(8, 4, 6), row=1, col=5)
-        >>> s.shape, round(float(s[1, 5]), 3)
-        ((4, 6), 1.0)
-    """
-    if feature_map.ndim != 3:
-        raise ValueError(f"similarity takes one map (C, h, w); got {tuple(feature_map.shape)}")
-    height, width = feature_map.shape[1:]
-    if not (0 <= row < height and 0 <= col < width):
-        raise ValueError(f"position ({row}, {col}) lies outside a map of {height} x {width} cells")
-    unit = F.normalize(feature_map.detach().float().cpu(), dim=0)  # (C, h, w)
-    return torch.einsum("c,chw->hw", unit[:, row, col], unit).numpy()
-
-
-def length_share(maps: Tensor) -> np.ndarray:
-    r"""How much of a map's squared length lies at each position: its say in the flattened cosine.
-
-    Args:
-        maps: (C, h, w) or (N, C, h, w).
-
-    Returns:
-        float (h, w) or (N, h, w): :math:`\lVert t_p \rVert^2 / \sum_q \lVert t_q \rVert^2`, which sums to 1 over
-        the positions of an image.
-
-    Example:
-        >>> length_share(torch.tensor([[[1.0, 3.0]]])).tolist()
-        [[0.1..., 0.8...]]
-    """
-    squared = maps.detach().float().cpu().square().sum(-3)  # (..., h, w)
-    return (squared / squared.sum((-2, -1), keepdim=True)).numpy()
-
-
-def say_of_heaviest(shares: np.ndarray, part: float = 0.1) -> float:
-    """What the heaviest positions of a map have together.
-
-    Args:
-        shares: of the positions, sum 1, as `length_share` gives them for one image.
-        part: how many positions count as heavy, as a share of all; in between two numbers it is interpolated.
-
-    Example:
-        >>> round(say_of_heaviest(np.array([0.7, 0.1, 0.1, 0.1]), part=0.5), 3)
-        0.8
-    """
-    together = np.concatenate([[0.0], np.cumsum(np.sort(shares.ravel())[::-1])])  # of the n heaviest, n = 0, 1, ...
-    return float(np.interp(part * shares.size, np.arange(len(together)), together))
-
-
-def channel_shares(maps: Tensor) -> np.ndarray:
-    """How much of all squared length lies in each channel, the largest first.
-
-    Args:
-        maps: (C, h, w) or (N, C, h, w).
-
-    Returns:
-        float (C,), descending, sum 1. With equal channels each has 1 / C.
-
-    Example:
-        >>> channel_shares(torch.tensor([1.0, 2.0]).view(2, 1, 1)).tolist()
-        [0.8..., 0.2...]
-    """
-    squared = _vectors(maps).square().sum(0)  # (C,)
-    return (squared / squared.sum()).sort(descending=True).values.numpy()
-
-
-def constant_share(maps: Tensor) -> float:
-    """Share of all squared length that is the same at every position: that of the mean feature.
-
-    Args:
-        maps: (C, h, w) or (N, C, h, w).
-
-    Example:
-        >>> constant_share(torch.ones(4, 8, 8)), constant_share(torch.tensor([[[1.0, -1.0]]]))
-        (1.0, 0.0)
-    """
-    vectors = _vectors(maps)
-    return float(vectors.mean(0).square().sum() / vectors.square().sum(1).mean())
-
-
-def _vectors(maps: Tensor) -> Tensor:
-    """Maps (C, h, w) or (N, C, h, w) to one feature a row, (P, C)."""
-    if maps.ndim not in (3, 4):
-        raise ValueError(f"maps must be (C, h, w) or (N, C, h, w); got {tuple(maps.shape)}")
-    return maps.detach().float().cpu().movedim(-3, -1).reshape(-1, maps.shape[-3])
-
-
-# ---- what the teacher sees ---------------------------------------------------------------------------------
 
 
 @in_our_style
@@ -237,6 +36,7 @@ def channel_grid(image: np.ndarray, maps: Sequence[Tensor], strides: Sequence[in
         number: channels a scale.
 
     Example:
+        >>> import torch
         >>> picture = channel_grid(np.zeros((32, 32, 3), np.uint8), [torch.randn(8, 8, 8)], (4,), number=2)
         >>> len(picture.axes)
         3
@@ -258,8 +58,8 @@ def channel_grid(image: np.ndarray, maps: Sequence[Tensor], strides: Sequence[in
     sides = f"{maps[0].shape[-1]} cells a side become {maps[-1].shape[-1]}"
     figure.suptitle(
         f"{sides}, {maps[0].shape[0]} channels become {maps[-1].shape[0]}: "
-        f"{_grouped(numbers[0])} numbers become {_grouped(numbers[-1])}",
-        **_HEADLINE,
+        f"{grouped(numbers[0])} numbers become {grouped(numbers[-1])}",
+        **HEADLINE,
     )
     return figure
 
@@ -277,6 +77,7 @@ def pca_grid(
         names: of the images.
 
     Example:
+        >>> import torch
         >>> picture = pca_grid(np.zeros((2, 32, 32, 3), np.uint8), [torch.randn(2, 8, 8, 8)], (4,))
         >>> len(picture.axes)
         4
@@ -293,7 +94,7 @@ def pca_grid(
         ax.set_title(name, loc="center", fontsize=12)
     shares = [100 * pca_share(m) for m in maps]
     figure.suptitle(
-        f"Three directions hold {min(shares):.0f} to {max(shares):.0f}{SPACE}% of what varies", **_HEADLINE
+        f"Three directions hold {min(shares):.0f} to {max(shares):.0f}{SPACE}% of what varies", **HEADLINE
     )
     return figure
 
@@ -319,6 +120,7 @@ def similarity_grid(
         what: kind of features, for the title.
 
     Example:
+        >>> import torch
         >>> picture = similarity_grid(
         ...     [np.zeros((32, 32, 3), np.uint8)], [[torch.ones(8, 8, 8)]], (4,), (0.5, 0.5), names=["flat"]
         ... )
@@ -346,7 +148,7 @@ def similarity_grid(
     bar.set_label("cosine with the marked position")
     last = typical.mean(0)
     ends = [f"{last[k]:.2f} at stride {strides[k]}" for k in dict.fromkeys((0, len(strides) - 1))]
-    figure.suptitle(f"Typical {what} with the marked position: " + ", ".join(ends), **_HEADLINE)
+    figure.suptitle(f"Typical {what} with the marked position: " + ", ".join(ends), **HEADLINE)
     return figure
 
 
@@ -362,6 +164,7 @@ def share_bars(
         top: how many channels the right panel counts; the black marks say what equal channels would have.
 
     Example:
+        >>> import torch
         >>> maps = [torch.randn(2, 12, 8, 8) + 3]
         >>> picture = share_bars(maps, [maps[0] - 3], (4,))
         >>> len(picture.axes[0].patches)  # a bar for each kind of features
@@ -369,7 +172,7 @@ def share_bars(
     """
     figure = Picture(figsize=(10, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    constant = [[constant_share(m) for m in maps] for maps in (raw, standardised)]
+    constant = [[mean_share(m) for m in maps] for maps in (raw, standardised)]
     largest = [[float(channel_shares(m)[:top].sum()) for m in maps] for maps in (raw, standardised)]
     for ax, groups in ((left, constant), (right, largest)):
         _paired_bars(ax, groups, strides)
@@ -431,191 +234,6 @@ def kinds_by_scale(
     return figure
 
 
-# ---- the student -------------------------------------------------------------------------------------------
-
-
-@in_our_style
-def network_diagram(model: MRKD) -> Picture:
-    """Teacher, bottleneck and decoder as boxes, with the shapes that they have in this model.
-
-    Args:
-        model: any variant; the picture shows teacher and student.
-
-    Returns:
-        Two rows: the teacher's maps from left to right, the student's from right to left, the bottleneck between
-        their deep ends. A box is the higher, the larger its map.
-    """
-    size = model.settings.size
-    with torch.no_grad():
-        teacher = model.teacher(torch.zeros(1, 3, size, size, device=model.device))
-        bottleneck = model.student.bottleneck
-        fused = torch.cat([path(t) for path, t in zip(bottleneck.mff, teacher, strict=True)], 1)
-        embedding = bottleneck.oce(fused)
-    given = sum(t.numel() for t in teacher)
-    scales = len(teacher)
-    figure = Picture(figsize=(11, 6), layout="constrained")
-    ax = figure.subplots()
-    ax.set(xlim=(-0.75, scales + 3.15), ylim=(-1.35, 1.55))
-    ax.axis("off")
-    teacher_colour, student_colour = "#999999", colour_of("rd")
-    _box(ax, 0, 0.75, 0.62, "image I", (3, size, size), "#56B4E9")
-    for k, t in enumerate(teacher):
-        height = 0.62 - 0.1 * k
-        _box(ax, k + 1, 0.75, height, f"$T_{k + 1}$", t.shape[1:], teacher_colour)
-        _box(ax, k + 1, -0.75, height, f"$S_{k + 1}$", t.shape[1:], student_colour)
-        _arrow(ax, (k + 0.36, 0.75), (k + 0.64, 0.75))
-        ax.plot([k + 1, k + 1], [0.75 - height / 2 - 0.24, -0.75 + height / 2], ":", color="black", linewidth=2)
-        ax.text(k + 1.05, -0.17, f"distance\nat stride {model.settings.strides[k]}", fontsize=11, va="center")
-        ax.plot([k + 1, k + 1], [0.75 + height / 2, 1.25], color="black", linewidth=1.5)
-        if k:
-            _arrow(ax, (k + 0.64, -0.75), (k + 0.36, -0.75))
-    right = scales + 1.15
-    ax.plot([1, right], [1.25, 1.25], color="black", linewidth=1.5)
-    deepest = 0.62 - 0.1 * (scales - 1)  # MFF brings all scales to the size of the last one
-    narrow = deepest - 0.1 * (embedding.shape[-1] < fused.shape[-1])
-    _arrow(ax, (right, 1.25), (right, 0.76 + deepest / 2))
-    _box(ax, right, 0.75, deepest, "MFF", fused.shape[1:], "#F0E442")
-    _arrow(ax, (right, 0.2), (right, -0.55))
-    _box(ax, right, -0.75, narrow, "OCE", embedding.shape[1:], "#F0E442")
-    _arrow(ax, (right - 0.36, -0.75), (scales + 0.36, -0.75))
-    notes = ((0.75, "bottleneck:\nall scales brought\nto the smallest"), (-0.75, "the narrow place"))
-    for y, text in notes:
-        ax.text(right + 0.45, y, text, fontsize=11, va="center")
-    ax.text(-0.36, 1.36, "teacher, frozen: from fine to coarse", fontsize=12, fontweight="bold")
-    decoder = "student's\ndecoder, learns:\nfrom coarse\nto fine"
-    ax.text(-0.7, -0.75, decoder, fontsize=12, fontweight="bold", va="center")
-    ax.set_title(
-        f"The teacher gives {_grouped(given)} numbers, {_grouped(embedding.numel())} pass the narrow place: "
-        f"one for every {given / embedding.numel():.0f}"
-    )
-    return figure
-
-
-@in_our_style
-def scale_maps(
-    images: Sequence[np.ndarray],
-    shares: Sequence[np.ndarray],
-    totals: np.ndarray,
-    threshold: float,
-    strides: Sequence[int],
-    *,
-    masks: np.ndarray | None = None,
-    names: Sequence[str] = (),
-) -> Picture:
-    """How an anomaly map comes about: what each scale adds to it, and the smoothed sum. One image a row.
-
-    Args:
-        images: uint8 (H, W, 3) each.
-        shares: what a scale adds, weights included, (N, h_k, w_k) each.
-        totals: the anomaly maps, (N, S, S).
-        threshold: of the verdict.
-        strides: of the scales.
-        masks: true defects, bool (N, S, S), drawn as outlines.
-        names: of the rows.
-
-    Raises:
-        ValueError: not as many rows of images as of maps.
-    """
-    if not len(images) == len(totals):
-        raise ValueError(f"{len(images)} images, but {len(totals)} anomaly maps")
-    columns = len(strides) + 2
-    figure = Picture(figsize=(2.05 * columns + 0.4, 2.15 * len(images) + 1.3), layout="constrained")
-    axes = figure.subplots(len(images), columns, squeeze=False)
-    top = max(float(s.max()) for s in shares) / threshold
-    for i, (row, image) in enumerate(zip(axes, images, strict=True)):
-        row[0].imshow(image if masks is None else outline(image, masks[i]))
-        row[0].set_ylabel(names[i] if names else "")
-        for ax, share in zip(row[1:-1], shares, strict=True):
-            ax.imshow(share[i] / threshold, cmap=HEAT, vmin=0, vmax=top, interpolation="nearest")
-        row[-1].imshow(overlay(image, totals[i], shared_scale(threshold)))
-        row[-1].set_xlabel(f"score {totals[i].max() / threshold:.2f} {TIMES} threshold", fontsize=11)
-    for ax in axes.ravel():
-        frameless(ax)
-    titles = ["image", *(f"stride {s}" for s in strides), "sum, smoothed"]
-    for ax, title in zip(axes[0], titles, strict=True):
-        ax.set_title(title, loc="center", fontsize=12)
-    added = ScalarMappable(Normalize(0, top), HEAT)
-    bar = figure.colorbar(added, ax=axes[:, 1:-1], location="bottom", aspect=40, pad=0.03)
-    bar.set_label("added by the scale / threshold")
-    bar = figure.colorbar(
-        threshold_colours(), ax=axes[:, -1], location="bottom", aspect=10, pad=0.03, extend="max", ticks=[0, 1, 2]
-    )
-    bar.set_label("map / threshold")
-    loudest = Counter(int(np.argmax([s[i].max() for s in shares])) for i in range(len(images)))
-    parts = [f"stride {strides[k]} in {n}" for k, n in sorted(loudest.items())]
-    figure.suptitle(f"Of {len(images)} images, the highest value comes from " + ", ".join(parts), **_HEADLINE)
-    return figure
-
-
-@in_our_style
-def position_weights(image: np.ndarray, maps: Sequence[Tensor], strides: Sequence[int]) -> Picture:
-    """How much each position counts in the flattened cosine (`length_share`), against an equal count. One image.
-
-    Args:
-        image: uint8 (H, W, 3).
-        maps: the teacher's, one (C_k, h_k, w_k) a scale.
-        strides: of the scales.
-
-    Example:
-        >>> picture = position_weights(np.zeros((32, 32, 3), np.uint8), [torch.ones(4, 10, 10)], (4,))
-        >>> picture.get_suptitle().replace(SPACE, " ")
-        'The heaviest tenth of the positions has 10 % of the say'
-    """
-    shares = [length_share(m) for m in maps]
-    heavy = [100 * say_of_heaviest(s) for s in shares]
-    figure = Picture(figsize=(2.3 * (len(maps) + 1) + 1, 3.1), layout="constrained")
-    axes = figure.subplots(1, len(maps) + 1)
-    axes[0].imshow(image)
-    axes[0].set_title("image", loc="center", fontsize=12)
-    colours = matplotlib.colormaps["cividis"]
-    together = np.concatenate([(s * s.size).ravel() for s in shares])
-    top = max(2.0, float(np.quantile(together, 0.995)))  # a single position may be far above all others
-    for ax, share, stride in zip(axes[1:], shares, strides, strict=True):
-        ax.imshow(share * share.size, cmap=colours, vmin=0, vmax=top, interpolation="nearest")
-        ax.set_title(f"stride {stride}", loc="center", fontsize=12)
-    for ax in axes:
-        frameless(ax)
-    bar = figure.colorbar(ScalarMappable(Normalize(0, top), colours), ax=axes, aspect=12, pad=0.02, extend="max")
-    bar.set_label("weight\n(1: as all others)")
-    low, high = f"{min(heavy):.0f}", f"{max(heavy):.0f}"
-    span = low if low == high else f"{low} to {high}"
-    figure.suptitle(f"The heaviest tenth of the positions has {span}{SPACE}% of the say", **_HEADLINE)
-    return figure
-
-
-# ---- how it is done ----------------------------------------------------------------------------------------
-
-_HEADLINE: dict = {"x": 0.01, "ha": "left"}
-
-
-def pixels(image: Tensor) -> np.ndarray:
-    """Tensor uint8 (3, H, W) or (N, 3, H, W) to an array as pictures are drawn from, (H, W, 3) or (N, H, W, 3)."""
-    return np.ascontiguousarray(image.movedim(-3, -1).cpu().numpy())
-
-
-def centre(mask: np.ndarray) -> tuple[float, float]:
-    """The place deepest inside a mask (H, W), as shares of height and width: a position to look at.
-
-    Raises:
-        ValueError: the mask is empty.
-
-    Example:
-        >>> mask = np.zeros((10, 10), bool); mask[2:5, 6:9] = True
-        >>> centre(mask)
-        (0.35, 0.75)
-    """
-    if not mask.any():
-        raise ValueError("an empty mask has no centre")
-    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    row, col = np.unravel_index(int(depth.argmax()), mask.shape)
-    return (float(row) + 0.5) / mask.shape[0], (float(col) + 0.5) / mask.shape[1]
-
-
-def _grouped(number: int) -> str:
-    """12345 as 12 345."""
-    return f"{number:,}".replace(",", SPACE)
-
-
 def _largest(values: Mapping[str, Sequence[float]], strides: Sequence[int]) -> list[str]:
     """Which kinds have their largest number at which scale; a tie, to two digits, belongs to no scale."""
     found: dict[str, list[str]] = {}
@@ -639,17 +257,3 @@ def _paired_bars(ax: Axes, groups: Sequence[Sequence[float]], strides: Sequence[
     ax.set_xlabel("stride of the scale, pixels")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="x", visible=False)
-
-
-def _box(ax: Axes, x: float, y: float, height: float, name: str, shape: Sequence[int], colour: str) -> None:
-    corner = (x - 0.32, y - height / 2)
-    ax.add_patch(
-        FancyBboxPatch(corner, 0.64, height, boxstyle="round,pad=0.02", facecolor=colour, edgecolor="black", alpha=0.75)
-    )
-    ax.text(x, y, name, ha="center", va="center", fontsize=13)
-    channels, rows, columns = shape
-    ax.text(x, y - height / 2 - 0.05, f"{channels}\n{rows}{TIMES}{columns}", ha="center", va="top", fontsize=11)
-
-
-def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 1.5})

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrkd_edu.data.images import as_batch
 from mrkd_edu.distance import cosine_distance
-from mrkd_edu.figures.results import MINUS, colour_of
-from mrkd_edu.lessons.pictures.masking import as_batch
-from mrkd_edu.lessons.pictures.the_teacher import similarity
+from mrkd_edu.figures.features import similarity
+from mrkd_edu.figures.style import MINUS, colour_of
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.frame.click_picture import ClickPicture
 from mrkd_edu.widgets.frame.explorer import Explorer

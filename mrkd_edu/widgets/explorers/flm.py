@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mrkd_edu.data.images import as_batch
 from mrkd_edu.distance import cosine_distance
-from mrkd_edu.figures.results import colour_of
+from mrkd_edu.figures.features import pca_colouring
+from mrkd_edu.figures.style import colour_of
 from mrkd_edu.flm import FeatureMasking, random_mask
-from mrkd_edu.lessons.pictures.masking import as_batch
-from mrkd_edu.lessons.pictures.the_teacher import pca_colouring
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.frame.explorer import Explorer
 from mrkd_edu.widgets.frame.judgement import rgb

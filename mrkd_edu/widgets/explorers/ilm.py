@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrkd_edu.data.images import as_batch
 from mrkd_edu.distance import cosine_distance
-from mrkd_edu.figures.results import HEAT, outline
+from mrkd_edu.figures.heat import HEAT, outline
 from mrkd_edu.ilm import Anomaly, add_anomaly
 from mrkd_edu.leakage import mask_at_scale
-from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import DEFAULT, NSA, estimate_background, foreground
 from mrkd_edu.runtime.hardware import autocast

@@ -12,9 +12,9 @@ import anywidget
 import numpy as np
 import traitlets
 
-from mrkd_edu.figures.results import colour_of
+from mrkd_edu.data.images import as_batch
+from mrkd_edu.figures.style import colour_of
 from mrkd_edu.judging.detector import Detector
-from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.frame.explorer import Explorer
 from mrkd_edu.widgets.frame.front_end import front_end

@@ -15,9 +15,10 @@ import ipywidgets
 import numpy as np
 import torch
 
-from mrkd_edu.figures.results import SPACE, TIMES, colour_of, outline, scale_colours
+from mrkd_edu.data.images import as_batch
+from mrkd_edu.figures.heat import outline, scale_colours
+from mrkd_edu.figures.style import SPACE, TIMES, colour_of
 from mrkd_edu.leakage import FeaturePair, mean_leakage
-from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
 from mrkd_edu.toy import CATEGORIES, Pair, growing_pair
 from mrkd_edu.toy.pairs import find_category

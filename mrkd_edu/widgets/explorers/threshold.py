@@ -16,7 +16,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mrkd_edu.data.images import read_image
-from mrkd_edu.figures.results import SPACE, THRESHOLDS_SHOWN, TIMES, TRUTH_COLOUR, Evaluations, comparable, outline
+from mrkd_edu.figures.heat import THRESHOLDS_SHOWN, outline
+from mrkd_edu.figures.results import Evaluations, comparable
+from mrkd_edu.figures.style import SPACE, TIMES, TRUTH_COLOUR
 from mrkd_edu.widgets.explorers.verdicts import PRO_END, Judge, Verdicts
 from mrkd_edu.widgets.frame.chart import SMALL, Axis, Curve, chart
 from mrkd_edu.widgets.frame.explorer import Explorer

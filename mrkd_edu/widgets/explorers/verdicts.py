@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from mrkd_edu.figures.results import colour_of
+from mrkd_edu.figures.style import colour_of
 from mrkd_edu.metrics import pro_curve
 from mrkd_edu.study.evaluate import Evaluation
 from mrkd_edu.widgets.frame.judgement import rgb

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrkd_edu.figures.results import HEAT, THRESHOLDS_SHOWN, TIMES, outline, overlay, shared_scale
+from mrkd_edu.figures.heat import HEAT, THRESHOLDS_SHOWN, outline, overlay, shared_scale
+from mrkd_edu.figures.style import TIMES
 from mrkd_edu.judging.detector import Detector
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.frame.panels import INK, below, panel, write

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.data.images import as_batch
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.leakage import mean_leakage
-from mrkd_edu.lessons.pictures.masking import as_batch
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import preset
 from mrkd_edu.study.run import Plan

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mrkd_edu.figures.results import TIMES, colour_of, outline, scale_colours
+from mrkd_edu.figures.heat import outline, scale_colours
+from mrkd_edu.figures.style import TIMES, colour_of
 from mrkd_edu.widgets.frame.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.frame.judgement import in_thresholds, judged, rgb
 from mrkd_edu.widgets.frame.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write

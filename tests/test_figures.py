@@ -20,7 +20,9 @@ from sklearn.metrics import auc
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
+from mrkd_edu.figures import heat as heat_figures
 from mrkd_edu.figures import results as plots
+from mrkd_edu.figures import style as style_figures
 from mrkd_edu.figures import toy as plots_toy
 from mrkd_edu.model import VARIANTS
 from mrkd_edu.study.evaluate import Evaluation
@@ -39,7 +41,7 @@ def results(data: AnomalyFolder) -> list[Evaluation]:
 
 
 def title_of(figure: Figure, panel: int = 0) -> str:
-    return figure.axes[panel].get_title(loc="left").replace("\n", " ").replace(plots.SPACE, " ")
+    return figure.axes[panel].get_title(loc="left").replace("\n", " ").replace(style_figures.SPACE, " ")
 
 
 # ---- heat --------------------------------------------------------------------------------------------------
@@ -48,22 +50,22 @@ def title_of(figure: Figure, panel: int = 0) -> str:
 def test_equal_multiples_of_the_threshold_have_equal_colours(rng: np.random.Generator) -> None:
     photo = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
     multiples = rng.random((10, 15)) * 2.5
-    one, other = (plots.overlay(photo, t * multiples, plots.shared_scale(t)) for t in (0.03, 7.0))
+    one, other = (heat_figures.overlay(photo, t * multiples, heat_figures.shared_scale(t)) for t in (0.03, 7.0))
     assert np.array_equal(one, other)
 
 
 def test_a_normal_image_stays_cold_however_its_map_is_spread(rng: np.random.Generator) -> None:
     photo = np.full((32, 32, 3), 128, np.uint8)
-    cold = plots.overlay(photo, 0.3 * rng.random((32, 32)), plots.shared_scale(1.0))
-    at_threshold = plots.overlay(photo, np.ones((32, 32)), plots.shared_scale(1.0))
-    hot = plots.overlay(photo, np.full((32, 32), 2.0), plots.shared_scale(1.0))
+    cold = heat_figures.overlay(photo, 0.3 * rng.random((32, 32)), heat_figures.shared_scale(1.0))
+    at_threshold = heat_figures.overlay(photo, np.ones((32, 32)), heat_figures.shared_scale(1.0))
+    hot = heat_figures.overlay(photo, np.full((32, 32), 2.0), heat_figures.shared_scale(1.0))
     assert cold.mean(axis=2).max() < at_threshold.mean(axis=2).min() < hot.mean(axis=2).min()
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_hotter_is_brighter_on_every_ground(grey: int) -> None:
     photo = np.full((1, 64, 3), grey, np.uint8)
-    heat = plots.overlay(photo, np.linspace(0, 2, 64)[None], (0, 2))
+    heat = heat_figures.overlay(photo, np.linspace(0, 2, 64)[None], (0, 2))
     brightness = cv2.cvtColor(heat, cv2.COLOR_RGB2GRAY)[0].astype(int)
     assert (np.diff(brightness) >= -1).all()  # one grey level of rounding
     assert brightness[-1] - brightness[0] > 80
@@ -71,14 +73,14 @@ def test_hotter_is_brighter_on_every_ground(grey: int) -> None:
 
 def test_values_beyond_the_scale_are_clipped_and_the_photo_is_left_alone() -> None:
     photo = np.full((8, 8, 3), 90, np.uint8)
-    beyond = plots.overlay(photo, np.full((8, 8), 1e9), (0, 2))
-    assert np.array_equal(beyond, plots.overlay(photo, np.full((8, 8), 2.0), (0, 2)))
+    beyond = heat_figures.overlay(photo, np.full((8, 8), 1e9), (0, 2))
+    assert np.array_equal(beyond, heat_figures.overlay(photo, np.full((8, 8), 2.0), (0, 2)))
     assert (photo == 90).all()
 
 
 def test_the_photo_shows_through_the_heat(rng: np.random.Generator) -> None:
     photo = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    heat = plots.overlay(photo, np.full((32, 32), 0.2), (0, 2)).mean(axis=2)
+    heat = heat_figures.overlay(photo, np.full((32, 32), 0.2), (0, 2)).mean(axis=2)
     assert np.corrcoef(heat.ravel(), cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).ravel())[0, 1] > 0.99
 
 
@@ -93,7 +95,7 @@ def test_the_photo_shows_through_the_heat(rng: np.random.Generator) -> None:
 )
 def test_bad_input_is_named(image: np.ndarray, heat: np.ndarray, scale: tuple[float, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        plots.overlay(image, heat, scale)
+        heat_figures.overlay(image, heat, scale)
 
 
 def test_the_threshold_falls_back_to_scores(results: list[Evaluation]) -> None:
@@ -110,21 +112,21 @@ def test_the_outline_frames_the_defect_and_hides_none_of_it() -> None:
     mask[10:20, 12:18] = True
     for ground in (0, 255):
         photo = np.full((64, 64, 3), ground, np.uint8)
-        framed = plots.outline(photo, mask)
+        framed = heat_figures.outline(photo, mask)
         large = np.kron(mask, np.ones((2, 2), bool))
         assert (framed[large] == ground).all()
         touched = (framed != ground).any(axis=2)
         assert touched[30, 23] and touched[30, 36] and not touched[30, 45]
-    assert np.array_equal(plots.outline(photo, np.zeros_like(mask)), photo)
+    assert np.array_equal(heat_figures.outline(photo, np.zeros_like(mask)), photo)
 
 
 def test_variant_colours_differ_for_the_colour_blind() -> None:
-    assert set(VARIANTS) <= set(plots.VARIANT_COLOURS)
+    assert set(VARIANTS) <= set(style_figures.VARIANT_COLOURS)
     # Machado, Oliveira and Fernandes, 2009: complete red blindness and green blindness, in linear RGB.
     red_blind = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
     green_blind = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
     for matrix in (np.eye(3), np.array(red_blind), np.array(green_blind)):
-        rgb = np.array([to_rgb(colour) for colour in plots.VARIANT_COLOURS.values()])
+        rgb = np.array([to_rgb(colour) for colour in style_figures.VARIANT_COLOURS.values()])
         seen = np.clip(rgb**2.2 @ matrix.T, 0, 1) ** (1 / 2.2)
         lab = cv2.cvtColor(seen[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0]
         distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(lab, 2)]

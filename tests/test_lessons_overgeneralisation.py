@@ -11,7 +11,9 @@ import torch
 from matplotlib.text import Text
 
 from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.figures.style import Picture
 from mrkd_edu.leakage import LeakageUndefined, leakage
+from mrkd_edu.lessons import overgeneralisation as overgeneralisation_numbers
 from mrkd_edu.lessons.pictures import overgeneralisation as draw
 from mrkd_edu.model import MRKD
 from mrkd_edu.study.copying import Pairs, Passage, copying_cost, passage, read_pairs
@@ -110,7 +112,7 @@ def test_the_flow_adds_up(pairs: Pairs, untrained: MRKD) -> None:
 # --- pictures -----------------------------------------------------------------------------------------------
 
 
-def words(figure: draw.Picture) -> list[str]:
+def words(figure: Picture) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
@@ -176,4 +178,4 @@ def test_what_vanished_is_called_missed_and_would_have_been_found(pairs: Pairs) 
         draw.vanishing(pairs, {7: copies}, [])
     copies.model.settings.threshold = None
     with pytest.raises(ValueError, match="no threshold"):
-        draw.scores(copies)
+        overgeneralisation_numbers.scores(copies)

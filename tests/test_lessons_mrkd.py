@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mrkd_edu.figures import study as study
+from mrkd_edu.figures.style import MINUS
+from mrkd_edu.lessons import statistics
+from mrkd_edu.lessons.pictures import mrkd as draw_mrkd
+from mrkd_edu.lessons.pictures import reproduce as draw_reproduce
 from mrkd_edu.study.benchmark import Row
 from mrkd_edu.study.published import published
 
@@ -25,14 +28,14 @@ def title(ax: object) -> str:
 
 
 def test_beyond_the_spread_means_one_sign_and_a_mean_larger_than_the_range() -> None:
-    assert study.beyond_spread([-0.02, -0.03, -0.025])
-    assert not study.beyond_spread([0.01, 0.05])  # one sign, but the seeds differ more than the effect
-    assert not study.beyond_spread([-0.01, 0.0])
-    assert not study.beyond_spread([0.5])
+    assert statistics.beyond_spread([-0.02, -0.03, -0.025])
+    assert not statistics.beyond_spread([0.01, 0.05])  # one sign, but the seeds differ more than the effect
+    assert not statistics.beyond_spread([-0.01, 0.0])
+    assert not statistics.beyond_spread([0.5])
 
 
 def test_the_ablation_shows_every_seed_and_ranks_by_the_means() -> None:
-    figure = study.ablation(FOUND)
+    figure = draw_mrkd.ablation(FOUND)
     auroc, leakage = figure.axes
     assert title(auroc) == "image AUROC: mrkd best (0.830), rd last (0.810); their seeds overlap"
     assert title(leakage) == "leakage: mrkd best (0.010), rd last (0.055); their seeds lie apart"
@@ -44,8 +47,8 @@ def test_the_ablation_shows_every_seed_and_ranks_by_the_means() -> None:
 
 def test_effects_are_in_points_and_only_clear_ones_are_named() -> None:
     found = {"leakage": {"ILM": [-0.03, -0.04], "FLM": [-0.01, 0.01]}, "aupro": {"ILM": [0.01, 0.0]}}
-    leakage, aupro = study.effects(found).axes
-    assert title(leakage) == f"leakage: beyond the spread of seeds: ILM ({study.MINUS}3.5)"
+    leakage, aupro = draw_mrkd.effects(found).axes
+    assert title(leakage) == f"leakage: beyond the spread of seeds: ILM ({MINUS}3.5)"
     assert title(aupro) == "AUPRO: nothing beyond the spread of seeds"
     assert leakage.get_xlim()[0] < -3.9  # points, not shares
 
@@ -55,7 +58,7 @@ def test_kinds_share_an_axis_and_name_the_hardest() -> None:
         "local": {"rd": {"crack": [0.8], "hole": [0.9]}, "mrkd": {"crack": [0.82], "hole": [0.88]}},
         "global": {"rd": {"swapped": [0.4], "extra": [1.0]}, "mrkd": {"swapped": [0.6], "extra": [1.0]}},
     }
-    figure = study.kinds_of_defect(found)
+    figure = draw_mrkd.kinds_of_defect(found)
     first, second = figure.axes
     assert title(first) == "local: crack is hardest (0.81), hole easiest (0.89)"
     assert title(second) == "global: swapped is hardest (0.50), extra easiest (1.00)"
@@ -63,17 +66,17 @@ def test_kinds_share_an_axis_and_name_the_hardest() -> None:
 
 
 def test_gains_are_the_papers_and_ours_apart() -> None:
-    figure = study.gains({"image_auroc": [0.01, 0.02], "aupro": [-0.01, -0.01]}, "toy")
+    figure = draw_mrkd.gains({"image_auroc": [0.01, 0.02], "aupro": [-0.01, -0.01]}, "toy")
     auroc, aupro = figure.axes
     assert title(auroc) == "image AUROC paper: mean +0.5, median 0.0 here: mean +1.5"
-    assert title(aupro).endswith(f"here: mean {study.MINUS}1.0")
+    assert title(aupro).endswith(f"here: mean {MINUS}1.0")
     assert "transistor" in [text.get_text() for text in aupro.texts]  # the category that makes the paper's mean
 
 
 def test_a_toy_beside_the_paper_says_that_it_is_no_reproduction() -> None:
     small = {"backbone": "efficientnet_lite0", "size": "192", "steps": "240"}
     rows = [row("surface", v, s, x + s / 100, **small) for v, x in (("rd", 0.8), ("mrkd", 0.85)) for s in (0, 1)]
-    paper, here = study.beside_paper(rows).axes
+    paper, here = draw_reproduce.beside_paper(rows).axes
     assert title(paper).endswith("MRKD above RD4AD in 7 of 15 categories, below in 4, equal in 4")
     assert title(here) == (
         "HERE (other data, other teacher, 192 pixels, 240 steps): no reproduction "
@@ -86,23 +89,23 @@ def test_a_toy_beside_the_paper_says_that_it_is_no_reproduction() -> None:
 def test_a_real_reproduction_shows_its_difference_from_the_paper() -> None:
     table = published("image_auroc")
     rows = [row(c, v, 0, table[c][v] - 0.01) for c in ("cable", "zipper") for v in ("rd", "mrkd")]
-    _, here = study.beside_paper(rows).axes
+    _, here = draw_reproduce.beside_paper(rows).axes
     assert title(here) == "HERE: the paper's data, teacher and size mrkd above rd in 1 of 2 categories"
-    assert [text.get_text() for text in here.texts][1:] == [f"{study.MINUS}1.0, {study.MINUS}1.0"] * 2
+    assert [text.get_text() for text in here.texts][1:] == [f"{MINUS}1.0, {MINUS}1.0"] * 2
 
 
 def test_a_workshop_training_of_the_papers_teacher_is_no_reproduction() -> None:
-    assert study.differs_from_paper([row("cable", "rd", 0, 0.9, steps="240")]) == "240 steps"
-    assert study.differs_from_paper([row("cable", "rd", 0, 0.9), row("cable", "nn", 0, 0.9, steps="0")]) == ""
+    assert draw_reproduce.differs_from_paper([row("cable", "rd", 0, 0.9, steps="240")]) == "240 steps"
+    assert draw_reproduce.differs_from_paper([row("cable", "rd", 0, 0.9), row("cable", "nn", 0, 0.9, steps="0")]) == ""
 
 
 def test_nothing_to_draw_is_said() -> None:
-    for draw in (study.ablation, study.effects, study.kinds_of_defect):
+    for draw in (draw_mrkd.ablation, draw_mrkd.effects, draw_mrkd.kinds_of_defect):
         with pytest.raises(ValueError, match="to draw"):
             draw({})
     with pytest.raises(ValueError, match="to draw"):
-        study.gains({}, "toy")
+        draw_mrkd.gains({}, "toy")
     with pytest.raises(ValueError, match="leakage"):
-        study.gains({"leakage": [0.1]}, "toy")
+        draw_mrkd.gains({"leakage": [0.1]}, "toy")
     with pytest.raises(ValueError, match="nothing to set beside"):
-        study.beside_paper([row("cable", "nn", 0, 0.9)])
+        draw_reproduce.beside_paper([row("cable", "nn", 0, 0.9)])

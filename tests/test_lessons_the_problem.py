@@ -11,8 +11,9 @@ from sample_results import small_toy
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
-from mrkd_edu.figures.results import SPACE
-from mrkd_edu.lessons.pictures import the_problem as plots_data
+from mrkd_edu.figures.style import SPACE
+from mrkd_edu.lessons import the_problem as the_problem_numbers
+from mrkd_edu.lessons.pictures import the_problem as draw
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def title_of(figure: Figure, panel: int = 0) -> str:
 
 
 def test_defect_sizes_shows_every_defect_and_their_median(data: AnomalyFolder) -> None:
-    figure = plots_data.defect_sizes(data, 64)
+    figure = draw.defect_sizes(data, 64)
     *rows, median = figure.axes[0].lines
     drawn = np.concatenate([np.asarray(line.get_xdata()) for line in rows])
     share = data.test_masks(64).mean(axis=(1, 2))[data.test_labels == 1]
@@ -39,83 +40,83 @@ def test_defect_sizes_needs_masks(data: AnomalyFolder, tmp_path: Path) -> None:
     for kind in ("good", "dent"):
         (tmp_path / "nut" / kind).symlink_to(data.root / "test" / ("good" if kind == "good" else data.kinds[0]))
     with pytest.raises(DataError, match="no masks"):
-        plots_data.defect_sizes(AnomalyFolder(tmp_path / "nut"), 64)
+        draw.defect_sizes(AnomalyFolder(tmp_path / "nut"), 64)
 
 
 def test_the_mean_explains_all_of_equal_images_and_little_of_noise(rng: np.random.Generator) -> None:
     one = rng.random((1, 3, 16, 16))
     noise = rng.random((50, 3, 16, 16))
-    assert plots_data.explained(np.repeat(one, 5, axis=0)) == pytest.approx(1)
-    assert plots_data.explained(noise) == pytest.approx(1 / 50, rel=0.2)
-    assert plots_data.explained(one + 0.1 * noise) > 0.9
+    assert the_problem_numbers.explained(np.repeat(one, 5, axis=0)) == pytest.approx(1)
+    assert the_problem_numbers.explained(noise) == pytest.approx(1 / 50, rel=0.2)
+    assert the_problem_numbers.explained(one + 0.1 * noise) > 0.9
 
 
 def test_mean_images_shows_mean_and_deviation_on_one_scale(rng: np.random.Generator) -> None:
     calm, wild = 0.5 + 0.01 * rng.random((6, 3, 8, 8)), rng.random((6, 3, 8, 8))
-    figure = plots_data.mean_images({"calm": calm, "wild": wild})
+    figure = draw.mean_images({"calm": calm, "wild": wild})
     panels = figure.axes[:8]
     assert np.allclose(panels[2].images[0].get_array(), calm.mean(axis=0).transpose(1, 2, 0))
     assert np.allclose(panels[7].images[0].get_array(), wild.std(axis=0).mean(axis=0))
     assert panels[3].images[0].get_clim() == panels[7].images[0].get_clim()
     with pytest.raises(ValueError, match="no images"):
-        plots_data.mean_images({})
+        draw.mean_images({})
 
 
 def test_found_by_kind_draws_shares_and_counts_all_in_the_title() -> None:
     known = {"dent": (9, 10), "stain": (1, 30)}
     new = {"dent": (5, 10), "stain": (0, 30)}
-    figure = plots_data.found_by_kind({"known": known, "new": new}, 0.05)
+    figure = draw.found_by_kind({"known": known, "new": new}, 0.05)
     assert [bar.get_height() for bar in figure.axes[0].patches] == pytest.approx([0.9, 1 / 30, 0.5, 0])
     assert title_of(figure) == "Defects found: known 25 %, new 12 %"  # of images, not the mean of the kinds
     for wrong in ({}, {"known": known, "new": {"dent": (5, 10)}}):
         with pytest.raises(ValueError, match="same kinds"):
-            plots_data.found_by_kind(wrong, 0.05)
+            draw.found_by_kind(wrong, 0.05)
 
 
 def test_precision_is_that_of_a_count() -> None:
     slabs, base_rate, recall, false_alarms = 100_000, 0.02, 0.7, 0.1
     true, false = slabs * base_rate * recall, slabs * (1 - base_rate) * false_alarms
-    assert plots_data.precision_at(base_rate, recall, false_alarms) == pytest.approx(true / (true + false))
+    assert the_problem_numbers.precision_at(base_rate, recall, false_alarms) == pytest.approx(true / (true + false))
     rates = np.array([0.001, 0.01, 0.1, 0.5])
-    assert (np.diff(plots_data.precision_at(rates, recall, false_alarms)) > 0).all()
-    assert plots_data.precision_at(0.5, 0.8, 0.2) == pytest.approx(0.8)
+    assert (np.diff(the_problem_numbers.precision_at(rates, recall, false_alarms)) > 0).all()
+    assert the_problem_numbers.precision_at(0.5, 0.8, 0.2) == pytest.approx(0.8)
 
 
 def test_rare_defects_says_who_is_right_most_often() -> None:
-    figure = plots_data.rare_defects({"careful": (0.5, 0.001), "eager": (1.0, 0.2)})
+    figure = draw.rare_defects({"careful": (0.5, 0.001), "eager": (1.0, 0.2)})
     widths = [bar.get_width() for bar in figure.axes[0].patches]
     assert widths == pytest.approx([0.99, 0.01 * 0.5 + 0.99 * 0.999, 0.01 + 0.99 * 0.8])
     assert "nothing" not in title_of(figure)
     assert title_of(figure, 1) == "With 1 % defective, 5 to 83 of 100 alarms are true"
-    assert "nothing" in title_of(plots_data.rare_defects({"eager": (1.0, 0.2)}))
+    assert "nothing" in title_of(draw.rare_defects({"eager": (1.0, 0.2)}))
     for wrong in ({}, {"perfect": (1.0, 0.0)}, {"odd": (1.2, 0.1)}):
         with pytest.raises(ValueError, match="shares"):
-            plots_data.rare_defects(wrong)
+            draw.rare_defects(wrong)
 
 
 def test_auroc_by_category_leaves_out_what_was_not_measured() -> None:
     results = {"nut": {"mean": (0.6, 0.8), "PCA": (0.3, 0.9)}, "tile": {"mean": (0.7, None), "PCA": (0.8, None)}}
-    figure = plots_data.auroc_by_category(results, chosen="mean")
+    figure = draw.auroc_by_category(results, chosen="mean")
     assert title_of(figure) == "Image AUROC, mean: nut 0.60, tile 0.70"
     assert title_of(figure, 1) == "Pixel AUROC, mean: nut 0.80"
     left, right = figure.axes
     assert [list(line.get_xdata()) for line in left.lines[:2]] == [[0.6, 0.7], [0.3, 0.8]]
     assert [list(line.get_xdata()) for line in right.lines[:2]] == [[0.8], [0.9]]
     assert left.get_xlim()[0] < 0.3 < 1 < left.get_xlim()[1]
-    without_masks = plots_data.auroc_by_category({"tile": results["tile"]}, chosen="PCA")
+    without_masks = draw.auroc_by_category({"tile": results["tile"]}, chosen="PCA")
     assert title_of(without_masks, 1) == "Pixel AUROC, PCA: not measured"
     with pytest.raises(ValueError, match="'rd'"):
-        plots_data.auroc_by_category(results, chosen="rd")
+        draw.auroc_by_category(results, chosen="rd")
 
 
 @pytest.mark.parametrize("shape", [(40, 60), (1500, 700), (30, 900)])
 def test_a_photograph_of_any_shape_has_its_map_beside_it(shape: tuple[int, int], rng: np.random.Generator) -> None:
     photo = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    figure = plots_data.photo_and_map(photo, np.zeros((16, 16)), score=0.5, threshold=1.0)
+    figure = draw.photo_and_map(photo, np.zeros((16, 16)), score=0.5, threshold=1.0)
     left, right = figure.axes[:2]
     drawn = left.images[0].get_array().shape
     assert drawn == right.images[0].get_array().shape
-    assert max(drawn) <= plots_data.LARGEST
+    assert max(drawn) <= draw.LARGEST
     assert drawn[0] / drawn[1] == pytest.approx(shape[0] / shape[1], rel=0.1)
     assert title_of(figure, 1).endswith("threshold: normal")
     assert figure._repr_png_() or figure._repr_jpeg_()  # no warning: the layout finds room

@@ -12,9 +12,13 @@ from matplotlib.colors import to_rgb
 from sample_results import four_results, small_toy
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.figures.results import SPACE, Picture, colour_of
+from mrkd_edu.data.images import as_batch
+from mrkd_edu.figures.style import SPACE, Picture, colour_of
 from mrkd_edu.ilm import Anomaly, Box, add_anomaly
-from mrkd_edu.lessons.pictures import masking as pm
+from mrkd_edu.lessons import feature_masking, image_masking
+from mrkd_edu.lessons.pictures import feature_masking as draw_06
+from mrkd_edu.lessons.pictures import image_masking as draw_05
+from mrkd_edu.lessons.pictures import seeds as draw_seeds
 from mrkd_edu.model import MRKD
 from mrkd_edu.nsa import NSA, PRESETS
 from mrkd_edu.study.evaluate import Evaluation
@@ -67,13 +71,13 @@ def test_a_patch_by_hand_is_the_librarys_own(photos: np.ndarray) -> None:
             Box(top, left, box.height, box.width)
             for top in range(SIZE - box.height + 1) for left in range(SIZE - box.width + 1)
         ]  # fmt: skip
-        mine = [getattr(pm.patch_steps(photos[0], photos[1], cut, box), blend) for cut in cuts]
+        mine = [getattr(image_masking.patch_steps(photos[0], photos[1], cut, box), blend) for cut in cuts]
         assert sum(np.array_equal(m[made.mask], made.image[made.mask]) for m in mine) == 1
 
 
 def test_a_patch_is_rescaled_to_its_box_and_leaves_the_rest_alone(photos: np.ndarray) -> None:
     before = photos.copy()
-    steps = pm.patch_steps(photos[0], photos[1], Box(0, 0, 10, 20), Box(30, 20, 8, 24))
+    steps = image_masking.patch_steps(photos[0], photos[1], Box(0, 0, 10, 20), Box(30, 20, 8, 24))
     assert steps.patch.shape == (10, 20, 3) and steps.resized.shape == (8, 24, 3)
     outside = np.ones((SIZE, SIZE), bool)
     outside[steps.box.slices] = False
@@ -86,38 +90,39 @@ def test_a_patch_is_rescaled_to_its_box_and_leaves_the_rest_alone(photos: np.nda
 @pytest.mark.parametrize("cut, box", [(Box(60, 0, 5, 5), Box(0, 0, 5, 5)), (Box(0, 0, 5, 5), Box(0, -1, 5, 5))])
 def test_a_box_outside_its_image_is_refused(photos: np.ndarray, cut: Box, box: Box) -> None:
     with pytest.raises(ValueError, match="reaches out"):
-        pm.patch_steps(photos[0], photos[1], cut, box)
+        image_masking.patch_steps(photos[0], photos[1], cut, box)
 
 
 def test_blending_removes_the_seam() -> None:
     image, source = np.full((SIZE, SIZE, 3), 90, np.uint8), np.full((SIZE, SIZE, 3), 190, np.uint8)
     box = Box(20, 20, 16, 16)
-    steps = pm.patch_steps(image, source, box, box)
-    assert pm.rim_jump(image, box) == 0
-    assert pm.rim_jump(steps.swap, box) == 100
-    assert pm.rim_jump(steps.poisson, box) == 0
-    assert np.isnan(pm.rim_jump(image, Box(0, 0, SIZE, SIZE)))
+    steps = image_masking.patch_steps(image, source, box, box)
+    assert image_masking.rim_jump(image, box) == 0
+    assert image_masking.rim_jump(steps.swap, box) == 100
+    assert image_masking.rim_jump(steps.poisson, box) == 0
+    assert np.isnan(image_masking.rim_jump(image, Box(0, 0, SIZE, SIZE)))
 
 
 def test_drawn_sides_keep_to_the_bounds_and_have_the_right_mean(rng: np.random.Generator) -> None:
-    free = pm.draw_sides((0.01, 0.5), 20_000, rng)
+    free = image_masking.draw_sides((0.01, 0.5), 20_000, rng)
     assert free.min() >= 0.06 and free.max() <= 1.0
     assert free.mean() == pytest.approx(2 * (0.03 + 2 * 0.05), abs=0.005)
-    assert pm.constant_share(pm.draw_sides((0.01, 0.05), 20_000, rng)) == pytest.approx(1.4 * np.exp(-0.4), abs=0.02)
+    bounded = image_masking.draw_sides((0.01, 0.05), 20_000, rng)
+    assert image_masking.commonest_share(bounded) == pytest.approx(1.4 * np.exp(-0.4), abs=0.02)
 
 
 def test_the_teacher_sees_no_distance_where_nothing_changed(photos: np.ndarray) -> None:
     model = MRKD(variant="rd", size=SIZE, standardise=False)
-    normal = pm.as_batch(photos[:3])
+    normal = as_batch(photos[:3])
     changed = normal.clone()
     changed[1, :, 16:48, 16:48] = 255 - changed[1, :, 16:48, 16:48]
     masks = (changed != normal).any(1)
-    distances = pm.teacher_distances(model, normal, changed, masks)
+    distances = image_masking.teacher_distances(model, normal, changed, masks)
     assert distances.shape == (3, len(model.settings.strides))
     assert np.isnan(distances[[0, 2]]).all() and (distances[1] > 0).all()
-    everywhere = pm.teacher_distances(model, normal, changed, torch.ones_like(masks))
+    everywhere = image_masking.teacher_distances(model, normal, changed, torch.ones_like(masks))
     assert everywhere[[0, 2]] == pytest.approx(0, abs=1e-3) and (everywhere[1, :-1] < distances[1, :-1]).all()
-    scores = pm.perfect_scores(model, normal, changed)
+    scores = image_masking.perfect_scores(model, normal, changed)
     assert scores[1] > 0.05 and scores[[0, 2]] == pytest.approx(0, abs=1e-2)
 
 
@@ -128,13 +133,13 @@ def test_neighbour_mean_fills_from_the_window_and_nothing_else() -> None:
     features = torch.arange(25.0).view(1, 1, 5, 5)
     mask = torch.ones(1, 1, 5, 5)
     mask[0, 0, 2, 2] = 0
-    assert pm.neighbour_mean(features, mask, reach=1)[0, 0, 2, 2].item() == pytest.approx(12.0)
-    assert torch.equal(pm.neighbour_mean(features, mask) * mask, features * mask)
+    assert feature_masking.neighbour_mean(features, mask, reach=1)[0, 0, 2, 2].item() == pytest.approx(12.0)
+    assert torch.equal(feature_masking.neighbour_mean(features, mask) * mask, features * mask)
     mask[0, 0, 1:4, 1:4] = 0
-    assert pm.neighbour_mean(features, mask, reach=1)[0, 0, 2, 2] == 0  # no neighbour is left
+    assert feature_masking.neighbour_mean(features, mask, reach=1)[0, 0, 2, 2] == 0  # no neighbour is left
     changed = features.clone()
     changed[0, 0, 2, 2] = 1e6  # what is hidden must not leak into what fills it
-    assert torch.equal(pm.neighbour_mean(changed, mask), pm.neighbour_mean(features, mask))
+    assert torch.equal(feature_masking.neighbour_mean(changed, mask), feature_masking.neighbour_mean(features, mask))
 
 
 def test_hidden_error_looks_at_hidden_positions_only() -> None:
@@ -143,36 +148,36 @@ def test_hidden_error_looks_at_hidden_positions_only() -> None:
     mask[0, 0, 0, 0] = 0
     wrong = teacher.clone()
     wrong[0, :, 3, 3] *= -1
-    assert pm.hidden_error(teacher, wrong, mask) == pytest.approx(0, abs=1e-6)
+    assert feature_masking.hidden_error(teacher, wrong, mask) == pytest.approx(0, abs=1e-6)
     wrong[0, :, 0, 0] *= -1
-    assert pm.hidden_error(teacher, wrong, mask) == pytest.approx(2, abs=1e-6)
+    assert feature_masking.hidden_error(teacher, wrong, mask) == pytest.approx(2, abs=1e-6)
     with pytest.raises(ValueError, match="hides nothing"):
-        pm.hidden_error(teacher, wrong, torch.ones(1, 1, 4, 4))
+        feature_masking.hidden_error(teacher, wrong, torch.ones(1, 1, 4, 4))
 
 
 def test_varying_share_tells_a_template_from_noise() -> None:
     template = torch.randn(1, 8, 4, 4).expand(16, -1, -1, -1)
     noise = torch.randn(16, 8, 4, 4, generator=torch.Generator().manual_seed(0))
-    assert pm.varying_share([template]) == pytest.approx(0, abs=1e-6)
-    assert pm.varying_share([noise]) == pytest.approx((15 / 16) ** 0.5, abs=0.03)
-    assert pm.varying_share([noise, template]) == pytest.approx(pm.varying_share([noise]) / 2)
+    assert feature_masking.varying_share([template]) == pytest.approx(0, abs=1e-6)
+    assert feature_masking.varying_share([noise]) == pytest.approx((15 / 16) ** 0.5, abs=0.03)
+    assert feature_masking.varying_share([noise, template]) == pytest.approx(feature_masking.varying_share([noise]) / 2)
 
 
 def test_masks_at_test_time_change_scores_and_masks_off_do_not(flm: MRKD, photos: np.ndarray) -> None:
-    images = pm.as_batch(photos)
+    images = as_batch(photos)
     seeds = [torch.Generator().manual_seed(s) for s in (0, 1, 0)]
-    off, one, other, again = pm.scores_with_masks(flm, images, [None, *seeds], batch=4)
+    off, one, other, again = feature_masking.scores_with_masks(flm, images, [None, *seeds], batch=4)
     assert off == pytest.approx(flm.predict(list(photos)).score, abs=1e-3)
     assert not np.array_equal(one, other)
     assert np.array_equal(one, again)  # the generator decides, nothing else
     assert not flm.flm.training
     assert (one != off).all()
     with pytest.raises(ValueError, match="no feature masking"):
-        pm.scores_with_masks(MRKD(variant="rd", size=SIZE, standardise=False), images, [None])
+        feature_masking.scores_with_masks(MRKD(variant="rd", size=SIZE, standardise=False), images, [None])
 
 
 def test_a_mask_for_each_scale() -> None:
-    fine, coarse = pm.drop_masks([(200, 200), (4, 4)], 0.3, torch.Generator().manual_seed(0))
+    fine, coarse = feature_masking.drop_masks([(200, 200), (4, 4)], 0.3, torch.Generator().manual_seed(0))
     assert fine.shape == (200, 200) and coarse.shape == (4, 4)
     assert 1 - fine.mean() == pytest.approx(0.3, abs=0.02)
 
@@ -182,16 +187,16 @@ def test_a_mask_for_each_scale() -> None:
 
 def test_pictures_of_a_patch_say_what_was_measured(photos: np.ndarray) -> None:
     image = np.full((SIZE, SIZE, 3), 90, np.uint8)
-    steps = pm.patch_steps(image, np.full_like(image, 190), Box(0, 0, 16, 16), Box(20, 20, 16, 16))
-    strip = pm.patch_strip(steps)
+    steps = image_masking.patch_steps(image, np.full_like(image, 190), Box(0, 0, 16, 16), Box(20, 20, 16, 16))
+    strip = draw_05.patch_strip(steps)
     assert "covers 6.2 % of the image; visibly changed are 6.2 % (swap) and 0.0 % (Poisson)" in said(strip)
-    profile = pm.blend_profile(steps)
+    profile = draw_05.blend_profile(steps)
     assert "before 0, swap 100, Poisson 0" in said(profile)
     assert draws(strip) and draws(profile)
 
 
 def test_preset_sizes_counts_what_has_collapsed() -> None:
-    figure = pm.preset_sizes({name: PRESETS[name] for name in ("bottle", "tile", "metal_nut")})
+    figure = draw_05.preset_sizes({name: PRESETS[name] for name in ("bottle", "tile", "metal_nut")})
     assert "In 2 of 3 categories" in said(figure)
     order = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert order == ["metal_nut", "tile", "bottle"]  # small to large
@@ -204,7 +209,7 @@ def test_background_rule_gives_the_share_on_the_object() -> None:
     mask = np.zeros((SIZE, SIZE), bool)
     mask[10:20, SIZE // 2 - 15 : SIZE // 2 + 5] = True  # three quarters on the object
     made = [Anomaly(nut, mask, [])]
-    figure = pm.background_rule([nut], (200, 20), {"with": made, "empty": [Anomaly(nut, ~mask & mask, [])]})
+    figure = draw_05.background_rule([nut], (200, 20), {"with": made, "empty": [Anomaly(nut, ~mask & mask, [])]})
     assert "with 75.0 %, empty nan %" in said(figure)
     assert draws(figure)
 
@@ -212,35 +217,35 @@ def test_background_rule_gives_the_share_on_the_object() -> None:
 def test_gallery_is_sorted_and_counts_the_useless(photos: np.ndarray) -> None:
     made = [Anomaly(photo, photo[..., 0] > 100, []) for photo in photos]
     scores = np.array([0.5, 3.0, 1.0, 2.0, 0.1, 4.0])
-    figure = pm.anomaly_gallery(made, scores, threshold=2.0, number=2)
+    figure = draw_05.anomaly_gallery(made, scores, threshold=2.0, number=2)
     assert "3 of 6 would raise no alarm" in said(figure)
     shown = [re.match(r"[\d.]+", ax.get_xlabel()).group() for ax in figure.axes]  # type: ignore[union-attr]
     assert shown == ["0.05", "0.25", "1.50", "2.00"]
     assert draws(figure)
     with pytest.raises(ValueError, match="got 6"):
-        pm.anomaly_gallery(made, scores, 2.0, number=7)
+        draw_05.anomaly_gallery(made, scores, 2.0, number=7)
 
 
 def test_charts_refuse_to_draw_nothing() -> None:
-    for chart in (pm.distance_by_scale, pm.mask_reach, pm.hidden_errors):
+    for chart in (draw_05.distance_by_scale, draw_06.mask_reach, draw_06.hidden_errors):
         with pytest.raises(ValueError, match="there is no"):
             chart({}, (4, 8))
     with pytest.raises(ValueError, match="nothing to compare"):
-        pm.seed_dots({})
+        draw_seeds.seed_dots({})
     with pytest.raises(ValueError, match="no mask"):
-        pm.masks_on_image(np.zeros((SIZE, SIZE, 3), np.uint8), {})
+        draw_06.masks_on_image(np.zeros((SIZE, SIZE, 3), np.uint8), {})
     with pytest.raises(ValueError, match="normal and defective"):
-        pm.mask_noise(np.ones(3), np.ones((2, 3)), np.ones(3, int))
+        draw_06.mask_noise(np.ones(3), np.ones((2, 3)), np.ones(3, int))
 
 
 def test_distances_with_an_empty_mask_do_not_spoil_the_mean() -> None:
-    figure = pm.distance_by_scale({"swap": np.array([[0.4, 0.2], [np.nan, np.nan]])}, (4, 8))
+    figure = draw_05.distance_by_scale({"swap": np.array([[0.4, 0.2], [np.nan, np.nan]])}, (4, 8))
     assert "swap 0.30" in said(figure)
     assert draws(figure)
 
 
 def test_seed_dots_show_every_seed_in_its_variants_colour(results: dict[str, Evaluation]) -> None:
-    figure = pm.seed_dots({"rd": [results["rd"], results["ilm"]], "ilm, swap": [results["ilm"]]})
+    figure = draw_seeds.seed_dots({"rd": [results["rd"], results["ilm"]], "ilm, swap": [results["ilm"]]})
     for ax, metric in zip(figure.axes, ("leakage", "image_auroc"), strict=True):
         dots = [line for line in ax.lines if line.get_marker() == "o"]
         assert [len(line.get_ydata()) for line in dots] == [2, 1]
@@ -255,7 +260,7 @@ def test_seed_dots_show_every_seed_in_its_variants_colour(results: dict[str, Eva
 def test_masks_lie_on_the_image_where_they_hide(photos: np.ndarray) -> None:
     mask = np.ones((4, 4), np.float32)
     mask[0, 0] = 0
-    figure = pm.masks_on_image(photos[0], {0.1: [mask]})
+    figure = draw_06.masks_on_image(photos[0], {0.1: [mask]})
     shown = np.asarray(figure.axes[0].images[0].get_array())
     assert not shown[:16, :16].any() and np.array_equal(shown[16:, 16:], photos[0][16:, 16:])
     assert figure.axes[0].get_xlabel().startswith("6.2")
@@ -263,33 +268,33 @@ def test_masks_lie_on_the_image_where_they_hide(photos: np.ndarray) -> None:
 
 
 def test_reach_counts_the_other_scales() -> None:
-    figure = pm.mask_reach({"after": np.eye(3), "inside": np.tril(np.ones((3, 3)))}, (4, 8, 16))
+    figure = draw_06.mask_reach({"after": np.eye(3), "inside": np.tril(np.ones((3, 3)))}, (4, 8, 16))
     assert "after: 0 other scales change" in said(figure) and "inside: 3 other scales change" in said(figure)
     assert draws(figure)
 
 
 def test_restoration_and_errors_say_the_numbers(photos: np.ndarray) -> None:
-    figure = pm.restoration_pictures(photos[0], {"teacher": photos[1], "restored": photos[2]}, {"restored": 0.25})
+    figure = draw_06.restoration_pictures(photos[0], {"teacher": photos[1], "restored": photos[2]}, {"restored": 0.25})
     assert "restored 0.25" in said(figure) and len(figure.axes) == 3
-    bars = pm.hidden_errors({"zeros": [1.0, 1.0], "trained": [0.2, 0.4]}, (4, 8))
+    bars = draw_06.hidden_errors({"zeros": [1.0, 1.0], "trained": [0.2, 0.4]}, (4, 8))
     assert "zeros 1.00, trained 0.30" in said(bars)
     assert draws(figure) and draws(bars)
 
 
 def test_drop_curves_compare_seed_with_seed(results: dict[str, Evaluation]) -> None:
-    figure = pm.drop_curves({0.5: [results["mrkd"]], 0.0: [results["flm"]]}, [results["rd"], results["ilm"]])
+    figure = draw_06.drop_curves({0.5: [results["mrkd"]], 0.0: [results["flm"]]}, [results["rd"], results["ilm"]])
     values = [results[v].metrics["image_auroc"] for v in ("flm", "mrkd", "rd")]
     assert "{:.3f} at $\\lambda$ = 0, {:.3f} at 0.5; rd {:.3f}".format(*values) in said(figure)
     assert draws(figure)
     blind = results["flm"].__class__(**{**vars(results["flm"]), "metrics": {"leakage": None, "image_auroc": 0.5}})
     with pytest.raises(ValueError, match="no leakage"):
-        pm.drop_curves({0.2: [blind]}, [results["rd"]])
+        draw_06.drop_curves({0.2: [blind]}, [results["rd"]])
 
 
 def test_mask_noise_gives_the_spread_and_both_aurocs() -> None:
     off, labels = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0, 0, 1, 1])
     on = np.array([[1.0, 3.0, 2.0, 4.0], [1.0, 2.0, 3.0, 4.0]])
-    figure = pm.mask_noise(off, on, labels)
+    figure = draw_06.mask_noise(off, on, labels)
     assert "AUROC off 1.000; on 0.750 to 1.000" in said(figure)
-    assert f"spread of {100 * pm.score_spread(on):.1f} %" in said(figure)
+    assert f"spread of {100 * feature_masking.score_spread(on):.1f} %" in said(figure)
     assert draws(figure)
