@@ -76,7 +76,7 @@ def table(found: dict[str, list[Look]], draws: int) -> list[str]:
     """A row for each variant: value and interval of both measures, and of the gains over `rd`."""
     drawn = {name: draw(found, measure, draws) for name, measure in (("image", _auroc), ("aupro", _aupro))}
     whole = {
-        name: {v: np.mean([measure(e, np.arange(len(e.scores))) for e in mine]) for v, mine in found.items()}
+        name: {v: np.mean([measure(e, np.arange(len(e.score))) for e in mine]) for v, mine in found.items()}
         for name, measure in (("image", _auroc), ("aupro", _aupro))
     }
     lines = []
@@ -107,11 +107,11 @@ def draw(
 
 
 def _auroc(evaluation: Look, chosen: np.ndarray) -> float:
-    return image_auroc(evaluation.scores[chosen], evaluation.labels[chosen])
+    return image_auroc(evaluation.score[chosen], evaluation.labels[chosen])
 
 
 def _aupro(evaluation: Look, chosen: np.ndarray) -> float:
-    return aupro(evaluation.maps[chosen], evaluation.masks[chosen])
+    return aupro(evaluation.anomaly_map[chosen], evaluation.masks[chosen])
 
 
 def _interval(value: float, drawn: np.ndarray, form: str) -> str:

@@ -43,7 +43,16 @@ def results_of(data: AnomalyFolder, variant: str, strength: float, leak: float) 
     threshold = float(normal.mean() + 3 * normal.std())
     leakage = [1.5 * leak, leak, 0.5 * leak]
     return Evaluation(
-        data.name, variant, list(data.test), scores, maps, masks, threshold, metrics, leakage, leakage_from="twins"
+        category=data.name,
+        variant=variant,
+        samples=list(data.test),
+        score=scores,
+        anomaly_map=maps,
+        masks=masks,
+        threshold=threshold,
+        metrics=metrics,
+        leakage=leakage,
+        leakage_from="twins",
     )
 
 

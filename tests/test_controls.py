@@ -86,11 +86,11 @@ def counted(log: list[str]):
 
 def test_the_ceiling_is_the_auroc_had_the_student_restored(toy: AnomalyFolder) -> None:
     """Against the counterfactual of lesson 04, computed in another way."""
-    from mrkd_edu.study.copying import copying_cost, passage, read_pairs
+    from mrkd_edu.study.copying import answers, copying_cost, read_pairs
 
     model = detector(toy, Plan("rd", size=64, recipe=PLAN.recipe))
     pairs = read_pairs(toy, 64)
-    cost = copying_cost(passage(model, pairs), pairs)
+    cost = copying_cost(answers(model, pairs), pairs)
     found = evaluate(model, toy, progress=False).metrics["copying_cost"]
     assert found == pytest.approx(cost.auroc_restored - cost.auroc, abs=1e-6)
     assert np.isfinite(cost.leakage).all()

@@ -56,9 +56,9 @@ def test_maps_and_scores_are_those_of_predict(toy: Path, model: MRKD, result: Ev
     data = AnomalyFolder(toy)
     assert [sample.path for sample in result.samples] == [sample.path for sample in data.test]
     prediction = model.predict([sample.path for sample in data.test])
-    assert np.array_equal(result.maps, prediction.anomaly_map)
-    assert np.array_equal(result.scores, prediction.score)
-    assert result.maps.dtype == np.float32 and result.maps.shape == (23, SIZE, SIZE)
+    assert np.array_equal(result.anomaly_map, prediction.anomaly_map)
+    assert np.array_equal(result.score, prediction.score)
+    assert result.anomaly_map.dtype == np.float32 and result.anomaly_map.shape == (23, SIZE, SIZE)
     assert (result.category, result.variant, result.threshold) == ("metal", "mrkd", 1.5)
 
 
@@ -67,11 +67,11 @@ def test_metrics_are_those_of_the_metrics_module(toy: Path, result: Evaluation) 
     masks = AnomalyFolder(toy).test_masks(SIZE)
     assert np.array_equal(result.labels, labels)
     assert result.masks is not None and np.array_equal(result.masks, masks)
-    f1, threshold = metrics.f1_max(result.scores, labels)
+    f1, threshold = metrics.f1_max(result.score, labels)
     wanted = {
-        "image_auroc": metrics.image_auroc(result.scores, labels),
-        "pixel_auroc": metrics.pixel_auroc(result.maps, masks),
-        "aupro": metrics.aupro(result.maps, masks),
+        "image_auroc": metrics.image_auroc(result.score, labels),
+        "pixel_auroc": metrics.pixel_auroc(result.anomaly_map, masks),
+        "aupro": metrics.aupro(result.anomaly_map, masks),
         "f1_max": f1,
         "f1_threshold": threshold,
     }
@@ -84,7 +84,7 @@ def test_evaluation_repeats_itself(toy: Path, model: MRKD, result: Evaluation) -
     model.train()  # as a model may come out of a training
     again = evaluate(model, AnomalyFolder(toy), progress=False)
     assert not model.training
-    assert np.array_equal(again.maps, result.maps)
+    assert np.array_equal(again.anomaly_map, result.anomaly_map)
     assert again.leakage == result.leakage
     clock = {"ms_per_image": 0.0}
     assert again.metrics | clock == result.metrics | clock
@@ -165,7 +165,7 @@ def test_leakage_of_a_student_that_copies(copy: Path) -> None:
     model = Copycat(variant="rd", size=SIZE)
     found = evaluate(model, AnomalyFolder(copy), progress=False)
     assert found.leakage == pytest.approx([1, 1, 1])
-    assert found.maps.max() < 1e-3  # nothing left to see
+    assert found.anomaly_map.max() < 1e-3  # nothing left to see
     shutil.rmtree(copy / "twins")
     assert evaluate(model, AnomalyFolder(copy), progress=False).leakage == pytest.approx([1, 1, 1])
 

@@ -101,9 +101,9 @@ def test_bad_input_is_named(image: np.ndarray, heat: np.ndarray, scale: tuple[fl
 def test_the_threshold_falls_back_to_scores(results: list[Evaluation]) -> None:
     known = results[0]
     assert plots.verdict_threshold(known) == known.threshold
-    normal = known.scores[known.labels == 0]
+    normal = known.score[known.labels == 0]
     assert plots.verdict_threshold(replace(known, threshold=None)) == pytest.approx(normal.max())
-    nothing = replace(known, threshold=None, scores=np.zeros(len(known.scores)))
+    nothing = replace(known, threshold=None, score=np.zeros(len(known.score)))
     assert plots.verdict_threshold(nothing) > 0
 
 
@@ -151,7 +151,7 @@ def test_a_histogram_counts_verdicts_as_the_model_gives_them(results: list[Evalu
     scores = np.where(known.labels == 1, 3.0, 1.0)
     scores[0] = 2.0  # a normal image on the threshold: a verdict needs more
     scores[-1] = 2.5
-    figure = plots.score_histogram(replace(known, scores=scores, threshold=2.0))
+    figure = plots.score_histogram(replace(known, score=scores, threshold=2.0))
     assert title_of(figure) == "rd: finds 7 of 7, 0 false alarms"
     drawn = sum(bar.get_height() for bar in figure.axes[0].patches)
     assert drawn == len(scores)  # no image falls outside the bins
@@ -168,11 +168,11 @@ def test_a_pro_curve_has_the_area_of_aupro(results: list[Evaluation]) -> None:
 def test_outcomes(results: list[Evaluation]) -> None:
     known = results[0]
     first_defect = int(np.flatnonzero(known.labels)[0])
-    scores = np.zeros(len(known.scores))
-    assert plots.outcome(replace(known, scores=scores, threshold=1.0), 0) == "passed"
-    assert plots.outcome(replace(known, scores=scores, threshold=1.0), first_defect) == "missed"
-    assert plots.outcome(replace(known, scores=scores + 2, threshold=1.0), 0) == "false alarm"
-    assert plots.outcome(replace(known, scores=scores + 2, threshold=1.0), first_defect) == "found"
+    scores = np.zeros(len(known.score))
+    assert plots.outcome(replace(known, score=scores, threshold=1.0), 0) == "passed"
+    assert plots.outcome(replace(known, score=scores, threshold=1.0), first_defect) == "missed"
+    assert plots.outcome(replace(known, score=scores + 2, threshold=1.0), 0) == "false alarm"
+    assert plots.outcome(replace(known, score=scores + 2, threshold=1.0), first_defect) == "found"
     assert plots.outcome(replace(known, threshold=None), 0) == "no verdict"
 
 
@@ -220,7 +220,7 @@ def test_a_comparison_has_a_column_per_variant_and_one_bar(results: list[Evaluat
     pictures = [ax for ax in figure.axes if ax.images]
     assert len(pictures) == 3 * (1 + len(results))
     assert len(figure.axes) == len(pictures) + 1
-    multiple = results[0].scores[5] / plots.verdict_threshold(results[0])
+    multiple = results[0].score[5] / plots.verdict_threshold(results[0])
     assert pictures[6].get_xlabel().startswith(f"{multiple:.2f} ")
 
 
@@ -229,7 +229,7 @@ def test_a_comparison_has_a_column_per_variant_and_one_bar(results: list[Evaluat
 
 def test_results_of_different_test_sets_are_not_compared(results: list[Evaluation]) -> None:
     rd, mrkd = results[0], results[-1]
-    shorter = replace(mrkd, samples=mrkd.samples[:-1], scores=mrkd.scores[:-1])
+    shorter = replace(mrkd, samples=mrkd.samples[:-1], score=mrkd.score[:-1])
     for chart in CHARTS:
         with pytest.raises(ValueError, match="different test images"):
             chart([rd, shorter])
@@ -244,7 +244,7 @@ def test_missing_ground_truth_is_said(results: list[Evaluation]) -> None:
     with pytest.raises(ValueError, match="leakage"):
         plots.leakage_bars(replace(rd, leakage=None))
     with pytest.raises(ValueError, match="normal and defective"):
-        plots.roc_curves(replace(rd, samples=rd.samples[:5], scores=rd.scores[:5]))
+        plots.roc_curves(replace(rd, samples=rd.samples[:5], score=rd.score[:5]))
     with pytest.raises(ValueError, match="every history is empty"):
         plots.loss_curves({"rd": []})
     with pytest.raises(ValueError, match="index"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,14 +139,14 @@ def test_the_best_threshold_of_a_half_is_scored_on_the_other(rng: np.random.Gene
 
 def test_region_overlaps_are_points_of_the_exact_curve(result: Evaluation) -> None:
     assert result.masks is not None
-    curve = pro_curve(result.maps, result.masks)
-    fpr, overlaps = measuring_numbers.region_overlaps(result.maps, result.masks, curve.thresholds[1:-1:50])
+    curve = pro_curve(result.anomaly_map, result.masks)
+    fpr, overlaps = measuring_numbers.region_overlaps(result.anomaly_map, result.masks, curve.thresholds[1:-1:50])
     assert np.allclose(fpr, curve.fpr[1:-1:50])
     assert np.allclose(overlaps.mean(axis=0), curve.pro[1:-1:50])
 
 
 def test_each_mistake_is_the_one_it_says(result: Evaluation) -> None:
-    maps, masks = result.maps, result.masks
+    maps, masks = result.anomaly_map, result.masks
     assert masks is not None
     found, defective = measuring_numbers.aupro_mistakes(maps, masks), result.labels == 1
     assert found[measuring_numbers.RIGHT] == aupro(maps, masks)
@@ -169,13 +170,13 @@ def test_a_map_stretched_to_its_own_range_has_lost_its_score(rng: np.random.Gene
 
 
 def test_pictures_state_the_numbers(data: AnomalyFolder, result: Evaluation, rng: np.random.Generator) -> None:
-    figure = draw_measuring.roc_by_threshold(result, np.quantile(result.scores, [0.8, 0.5]))
-    area = f"area {image_auroc(result.scores, result.labels):.3f}"
+    figure = draw_measuring.roc_by_threshold(result, np.quantile(result.score, [0.8, 0.5]))
+    area = f"area {image_auroc(result.score, result.labels):.3f}"
     assert area in [text.get_text() for text in figure.axes[1].texts]
     small = np.array([[[9.0, 8.0, 7.0, 3.0, 1.0, 2.0]]])
     mask = np.array([[[True, True, False, False, False, True]]])
     assert f"AUPRO {aupro(small, mask):.3f}" in titles(draw_measuring.pro_by_hand(small, mask))
-    stretched = measuring_numbers.per_image_scale(result.maps)[result.labels == 0] > 0.5
+    stretched = measuring_numbers.per_image_scale(result.anomaly_map)[result.labels == 0] > 0.5
     figure = draw_measuring.two_scales(data, result, [0, 6])
     assert f"{100 * stretched.mean():.0f} % of the pixels look hot" in figure.get_suptitle()
     draws = {"rd": rng.normal(0.9, 0.01, 900), "mrkd": rng.normal(0.9, 0.01, 900)}
@@ -190,7 +191,8 @@ def test_half_of_the_defect_pixels_costs_what_the_title_says() -> None:
     maps = np.arange(200, dtype=np.float32).reshape(1, 10, 20)
     masks = np.zeros((1, 10, 20), bool)
     masks[0, 9, 0:20:2] = True  # 10 of the 20 hottest: 180, 182, ...; half are found at 190, with 5 normal pixels
-    result = Evaluation("x", "rd", [], np.array([1.0]), maps, masks, 1.0, {}, None, None)
+    said: dict[str, Any] = {"score": np.array([1.0]), "anomaly_map": maps, "threshold": 1.0}
+    result = Evaluation(**said, category="x", variant="rd", samples=[], masks=masks, metrics={})
     assert titles(draw_measuring.pixel_sweep(result)) == (
         "Half found: 2.6 % of the normal pixels ... but of 100 pixels called, 50 are normal"
     )

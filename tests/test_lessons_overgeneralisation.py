@@ -16,7 +16,7 @@ from mrkd_edu.leakage import LeakageUndefined, leakage
 from mrkd_edu.lessons import overgeneralisation as overgeneralisation_numbers
 from mrkd_edu.lessons.pictures import overgeneralisation as draw
 from mrkd_edu.model import MRKD
-from mrkd_edu.study.copying import Pairs, Passage, copying_cost, passage, read_pairs
+from mrkd_edu.study.copying import Answers, Pairs, answers, copying_cost, read_pairs
 from mrkd_edu.study.evaluate import evaluate
 from mrkd_edu.toy import make_toy
 
@@ -73,7 +73,7 @@ def test_without_twins_pairs_are_synthetic_and_each_has_a_defect(toy: AnomalyFol
 
 
 def test_who_copies_everything_loses_the_whole_alarm(pairs: Pairs) -> None:
-    cost = copying_cost(passage(student("copies"), pairs), pairs)
+    cost = copying_cost(answers(student("copies"), pairs), pairs)
     assert cost.leakage == pytest.approx([1] * 3)
     assert cost.lost == pytest.approx(1, abs=1e-4)
     assert cost.auroc < cost.auroc_restored
@@ -81,31 +81,31 @@ def test_who_copies_everything_loses_the_whole_alarm(pairs: Pairs) -> None:
 
 
 def test_who_always_says_the_same_loses_nothing(pairs: Pairs) -> None:
-    cost = copying_cost(passage(student("constant"), pairs), pairs)
+    cost = copying_cost(answers(student("constant"), pairs), pairs)
     assert cost.leakage == pytest.approx([0] * 3, abs=1e-6)
     assert cost.lost == pytest.approx(0, abs=1e-6)
     assert cost.auroc == cost.auroc_restored
 
 
 def test_costs_agree_with_the_evaluation(toy: AnomalyFolder, pairs: Pairs, untrained: MRKD) -> None:
-    cost, result = copying_cost(passage(untrained, pairs), pairs), evaluate(untrained, toy, progress=False)
+    cost, result = copying_cost(answers(untrained, pairs), pairs), evaluate(untrained, toy, progress=False)
     assert cost.auroc == pytest.approx(result.metrics["image_auroc"])
     assert cost.leakage == pytest.approx(result.leakage, abs=1e-4)
-    assert cost.copied == pytest.approx(result.scores[result.labels == 1], rel=1e-4)
+    assert cost.copied == pytest.approx(result.score[result.labels == 1], rel=1e-4)
     assert cost.steps == 2 and cost.loss == 2.5
 
 
 def test_leakage_of_a_pair_is_that_of_a_set_of_one(pairs: Pairs, untrained: MRKD) -> None:
     one = [(pairs.normal[2:3], pairs.defective[2:3], pairs.mask[2:3])]
-    assert passage(untrained, pairs).leakage()[2] == pytest.approx(leakage(untrained.features, one), abs=1e-4)
+    assert answers(untrained, pairs).leakage()[2] == pytest.approx(leakage(untrained.features, one), abs=1e-4)
 
 
 def test_the_flow_adds_up(pairs: Pairs, untrained: MRKD) -> None:
-    flow = passage(untrained, pairs).flow(1)
+    flow = answers(untrained, pairs).flow(1)
     share = (flow.copied * flow.restored)[flow.inside].sum() / (flow.restored**2)[flow.inside].sum()
-    assert share == pytest.approx(copying_cost(passage(untrained, pairs), pairs).leakage[1], abs=1e-4)
+    assert share == pytest.approx(copying_cost(answers(untrained, pairs), pairs).leakage[1], abs=1e-4)
     assert (flow.seen >= flow.restored - flow.copied - 1e-5).all()  # a vector is at least as long as its part along r
-    copies = passage(student("copies"), pairs).flow(0)
+    copies = answers(student("copies"), pairs).flow(0)
     assert np.allclose(copies.seen, 0, atol=1e-5) and np.allclose(copies.copied, copies.restored, atol=1e-3)
 
 
@@ -117,11 +117,11 @@ def words(figure: Picture) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def seen(pairs: Pairs, untrained: MRKD) -> Passage:
-    return passage(untrained, pairs)
+def seen(pairs: Pairs, untrained: MRKD) -> Answers:
+    return answers(untrained, pairs)
 
 
-def test_one_defects_maps_share_one_scale_and_the_share_is_the_title(pairs: Pairs, seen: Passage) -> None:
+def test_one_defects_maps_share_one_scale_and_the_share_is_the_title(pairs: Pairs, seen: Answers) -> None:
     figure = draw.copied_defect(pairs, seen, 1, 2)
     limits = {ax.images[0].get_clim() for ax in figure.axes[:6] if ax.images[0].get_array().ndim == 2}
     assert len(limits) == 1 and limits.pop()[0] == 0
@@ -130,7 +130,7 @@ def test_one_defects_maps_share_one_scale_and_the_share_is_the_title(pairs: Pair
     assert f"At stride {stride} the student goes {share} of the way from restoring to copying" in words(figure)
 
 
-def test_outlined_cells_are_the_defects_cells(pairs: Pairs, seen: Passage) -> None:
+def test_outlined_cells_are_the_defects_cells(pairs: Pairs, seen: Answers) -> None:
     inside = seen.flow(0).inside[0]
     ax = draw.copied_defect(pairs, seen, 0, 0).axes[1]
     xs, ys = np.concatenate([line.get_data() for line in ax.lines], axis=1)
@@ -139,7 +139,7 @@ def test_outlined_cells_are_the_defects_cells(pairs: Pairs, seen: Passage) -> No
     assert (ys.min(), ys.max()) == (rows.min() - 0.5, rows.max() + 0.5)
 
 
-def test_histograms_hold_every_position(seen: Passage) -> None:
+def test_histograms_hold_every_position(seen: Answers) -> None:
     found = seen.distances(1)
     figure = draw.distance_histograms({10: found, 20: found}, 8)
     for patches in (figure.axes[0].containers[0], figure.axes[1].containers[1]):
@@ -149,7 +149,7 @@ def test_histograms_hold_every_position(seen: Passage) -> None:
 
 
 def test_cost_curves_end_where_the_numbers_do(pairs: Pairs) -> None:
-    costs = {n: copying_cost(passage(student(kind), pairs), pairs) for n, kind in ((10, "constant"), (40, "copies"))}
+    costs = {n: copying_cost(answers(student(kind), pairs), pairs) for n, kind in ((10, "constant"), (40, "copies"))}
     figure = draw.cost_curves(costs, "width")
     assert figure.axes[1].get_title(loc="left") == "At 40: 100 % copied,\n100 % of the alarm lost"
     assert figure.axes[2].lines[0].get_ydata().tolist() == [c.auroc for c in costs.values()]
@@ -159,7 +159,7 @@ def test_cost_curves_end_where_the_numbers_do(pairs: Pairs) -> None:
 
 
 def test_the_scatter_counts_what_copying_hides(pairs: Pairs) -> None:
-    copies, constant = (passage(student(kind), pairs) for kind in ("copies", "constant"))
+    copies, constant = (answers(student(kind), pairs) for kind in ("copies", "constant"))
     copies.model.settings.threshold = float(0.5 * copies.maps["restored"].max(axis=(1, 2)).min())
     figure = draw.alarm_scatter({5: constant, 9: copies}, pairs.kinds, [0])
     titles = [ax.get_title(loc="left").replace("\n", " ") for ax in figure.axes]
@@ -169,7 +169,7 @@ def test_the_scatter_counts_what_copying_hides(pairs: Pairs) -> None:
 
 
 def test_what_vanished_is_called_missed_and_would_have_been_found(pairs: Pairs) -> None:
-    copies = passage(student("copies"), pairs)
+    copies = answers(student("copies"), pairs)
     copies.model.settings.threshold = float(0.5 * copies.maps["restored"].max(axis=(1, 2)).min())
     said = words(draw.vanishing(pairs, {7: copies}, [3, 1]))
     assert sum(word.endswith(": missed") for word in said) == 2  # as it is

@@ -18,7 +18,7 @@ from mrkd_edu.recipe import RECIPES
 from mrkd_edu.study.evaluate import evaluate
 from mrkd_edu.study.leakage_by_kind import leakage_by_kind, leakage_by_strength
 from mrkd_edu.study.run import Plan, run
-from mrkd_edu.study.stages import Look, look_at_stages, watched, write_looks
+from mrkd_edu.study.snapshots import Look, look_at_snapshots, watched, write_looks
 from mrkd_edu.toy import make_toy
 
 PLAN = Plan(variant="rd", size=64, recipe=replace(RECIPES["workshop"], steps=4, warmup=1, batch=4))
@@ -95,7 +95,7 @@ def test_looking_does_not_change_the_training(toy: AnomalyFolder) -> None:
 
 
 def test_the_theatre_plays_every_variant_to_the_last_step(toy: AnomalyFolder, tmp_path: Path) -> None:
-    acts = look_at_stages(toy, PLAN, at=(2, 3), variants=("rd", "flm"), recipe="workshop", progress=False)
+    acts = look_at_snapshots(toy, PLAN, at=(2, 3), variants=("rd", "flm"), recipe="workshop", progress=False)
     assert [(a.variant, a.step) for a in acts] == [("rd", 2), ("rd", 3), ("flm", 2), ("flm", 3)]
     assert {a.recipe for a in acts} == {"workshop"}
     write_looks(tmp_path / "new" / "acts.csv", acts)

@@ -122,12 +122,12 @@ def test_the_file_needs_nothing_else(full_report: Path) -> None:
 def with_twins(evaluation: Evaluation, above: float) -> Evaluation:
     """As if the student copied: had it restored, every defect would score `above` its score, in thresholds."""
     assert evaluation.threshold
-    scores = np.where(evaluation.labels, 0.9 * evaluation.threshold, evaluation.scores)
-    maps = np.where(evaluation.labels[:, None, None] == 1, 0.9 * evaluation.threshold, evaluation.maps)
-    heat = np.full_like(evaluation.maps[0], (0.9 + above) * evaluation.threshold)
+    scores = np.where(evaluation.labels, 0.9 * evaluation.threshold, evaluation.score)
+    maps = np.where(evaluation.labels[:, None, None] == 1, 0.9 * evaluation.threshold, evaluation.anomaly_map)
+    heat = np.full_like(evaluation.anomaly_map[0], (0.9 + above) * evaluation.threshold)
     restored = dict.fromkeys(np.flatnonzero(evaluation.labels).tolist(), heat)
     metrics = evaluation.metrics | {"copying_cost": 0.083}
-    return replace(evaluation, scores=scores, maps=maps, restored=restored, metrics=metrics)
+    return replace(evaluation, score=scores, anomaly_map=maps, restored=restored, metrics=metrics)
 
 
 def test_what_copying_takes_away(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:
@@ -163,12 +163,12 @@ def test_times_are_not_a_contest(data: AnomalyFolder, results: list[Evaluation],
 def test_the_images_shown_are_the_last_variants_extremes(results: list[Evaluation]) -> None:
     judge = results[-1]
     missed, alarms, found = choose(judge, 3)
-    defective, normal = judge.scores[judge.labels == 1], judge.scores[judge.labels == 0]
-    assert judge.scores[missed].tolist() == np.sort(defective)[:3].tolist()
-    assert judge.scores[alarms].tolist() == np.sort(normal)[::-1][:3].tolist()
-    assert judge.scores[found].tolist() == np.sort(defective)[::-1][:3].tolist()
+    defective, normal = judge.score[judge.labels == 1], judge.score[judge.labels == 0]
+    assert judge.score[missed].tolist() == np.sort(defective)[:3].tolist()
+    assert judge.score[alarms].tolist() == np.sort(normal)[::-1][:3].tolist()
+    assert judge.score[found].tolist() == np.sort(defective)[::-1][:3].tolist()
     everything = choose(judge, 99)
-    assert sorted(itertools.chain(*everything)) == list(range(len(judge.scores)))
+    assert sorted(itertools.chain(*everything)) == list(range(len(judge.score)))
 
 
 def test_it_says_what_leakage_was_measured_on(data: AnomalyFolder, results: list[Evaluation], tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from mrkd_edu.recipe import RECIPES, Recipe
 from mrkd_edu.runtime.writing import NotWritten, Taken
 from mrkd_edu.study.prepare import split
 from mrkd_edu.study.run import Plan, run, run_key
-from mrkd_edu.study.stages import stages
+from mrkd_edu.study.snapshots import snapshots
 from mrkd_edu.toy import make_toy
 from mrkd_edu.train import TrainingError
 
@@ -89,7 +89,7 @@ def times(cache: Path) -> dict[str, int]:
 
 
 def test_each_stage_is_the_run_that_ended_there_and_is_trained_once(data: AnomalyFolder, cache: Path) -> None:
-    kept = stages(data, PLAN, (4, 2), progress=False)
+    kept = snapshots(data, PLAN, (4, 2), progress=False)
     assert list(kept) == [2, 4]
     for step, model in kept.items():
         plan = replace(PLAN, recipe=replace(PLAN.recipe, steps=step, schedule="constant"))
@@ -98,7 +98,7 @@ def test_each_stage_is_the_run_that_ended_there_and_is_trained_once(data: Anomal
         assert model.settings.threshold == alone.settings.threshold
         assert model.settings.history["loss"] == alone.settings.history["loss"]
     before = times(cache)
-    stages(data, PLAN, (2, 4), progress=False)
+    snapshots(data, PLAN, (2, 4), progress=False)
     assert times(cache) == before
 
 

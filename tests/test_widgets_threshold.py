@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,8 @@ def evaluation(folder: Path, variant: str = "rd", seed: int = 0) -> Evaluation:
     samples = [Sample(folder / f"{i}.png", int(kind != "good"), kind, None) for i, kind in enumerate(kinds)]
     scores = maps.max(axis=(1, 2))
     metrics = {"image_auroc": image_auroc(scores, [s.label for s in samples]), "aupro": aupro(maps, masks)}
-    return Evaluation("toy", variant, samples, scores, maps, masks, 0.625, metrics, None, None)
+    said: dict[str, Any] = {"score": scores, "anomaly_map": maps, "threshold": 0.625}
+    return Evaluation(**said, category="toy", variant=variant, samples=samples, masks=masks, metrics=metrics)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def explorer(folder: Path, one: Evaluation) -> Iterator[Explorer]:
 
 
 def test_images_are_judged_as_by_scikit_learn(judge: Judge) -> None:
-    labels, scores = judge.labels, judge.evaluation.scores
+    labels, scores = judge.labels, judge.evaluation.score
     for multiple in MULTIPLES:
         called, verdicts = scores > judge.line(multiple), judge.at(multiple)
         matrix = [[verdicts.passed, verdicts.false_alarms], [verdicts.missed, verdicts.found]]
@@ -85,17 +87,17 @@ def test_images_are_judged_as_by_scikit_learn(judge: Judge) -> None:
 def test_verdicts_at_its_own_threshold_are_the_models(judge: Judge) -> None:
     called = judge.evaluation.defective
     assert judge.at(1).found + judge.at(1).false_alarms == called.sum()
-    assert (judge.evaluation.scores == judge.line(1)).any()  # a score on the line is not above it
+    assert (judge.evaluation.score == judge.line(1)).any()  # a score on the line is not above it
 
 
 def test_an_image_is_called_where_a_pixel_is(judge: Judge) -> None:
     for multiple in MULTIPLES:
         line, verdicts = judge.line(multiple), judge.at(multiple)
-        assert (judge.evaluation.maps > line).any(axis=(1, 2)).sum() == verdicts.found + verdicts.false_alarms
+        assert (judge.evaluation.anomaly_map > line).any(axis=(1, 2)).sum() == verdicts.found + verdicts.false_alarms
 
 
 def test_pixels_are_judged_as_by_counting(judge: Judge) -> None:
-    maps, masks = judge.evaluation.maps, judge.masks
+    maps, masks = judge.evaluation.anomaly_map, judge.masks
     for multiple in MULTIPLES:
         called, verdicts = maps > judge.line(multiple), judge.at(multiple)
         found = []
@@ -109,7 +111,7 @@ def test_pixels_are_judged_as_by_counting(judge: Judge) -> None:
 
 
 def test_the_point_lies_on_both_curves(judge: Judge) -> None:
-    curve, (fpr, tpr) = pro_curve(judge.evaluation.maps, judge.masks), judge.roc
+    curve, (fpr, tpr) = pro_curve(judge.evaluation.anomaly_map, judge.masks), judge.roc
     for multiple in MULTIPLES:
         v = judge.at(multiple)
         for x, y, at, up in ((fpr, tpr, v.false_alarm_rate, v.recall), (curve.fpr, curve.pro, v.pixels, v.area)):
@@ -134,7 +136,7 @@ def test_nothing_called_has_no_precision() -> None:
 def test_the_values_of_a_picture(judge: Judge) -> None:
     black, index = np.zeros((SIZE, SIZE, 3), np.uint8), NORMAL + 1
     view = render_threshold([judge], black, index, 0.8)
-    called, mask = judge.evaluation.maps[index] > judge.line(0.8), judge.masks[index]
+    called, mask = judge.evaluation.anomaly_map[index] > judge.line(0.8), judge.masks[index]
     assert view.values["called_share"] == pytest.approx(called.mean())
     assert view.values["defect_found"] == pytest.approx(called[mask].mean())
     v = judge.at(0.8)

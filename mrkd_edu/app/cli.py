@@ -387,7 +387,7 @@ def theatre(
     """
     with errors():
         from mrkd_edu.figures.leakage import theatre_curves
-        from mrkd_edu.study.stages import look_at_stages, write_looks
+        from mrkd_edu.study.snapshots import look_at_snapshots, write_looks
 
         chosen = different("--variants", [check_variant(v, "--variants") for v in listed(variants)])
         looks = sorted({whole_number("--at", s, least=1) for s in at.split(",")})
@@ -400,7 +400,7 @@ def theatre(
         }
         acts, category = [], opened(data)
         for (form, _, variant), plan in plans.items():  # a file after each: an interruption loses one training at most
-            acts += look_at_stages(category, plan, looks, variants=[variant], recipe=form, device=device)
+            acts += look_at_snapshots(category, plan, looks, variants=[variant], recipe=form, device=device)
             write_looks(out / "theatre.csv", acts)
         draw(theatre_curves(acts), out / "theatre.png")
         title = escape(category.name)

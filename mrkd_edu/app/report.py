@@ -295,14 +295,14 @@ def most_copied(evaluation: Evaluation, number: int) -> list[int]:
     Those that copying hides, found had the student restored and missed as it is, come first.
     """
     restored, hidden = _restored_scores(evaluation)
-    return sorted(restored, key=lambda i: (i not in hidden, evaluation.scores[i] - restored[i]))[:number]
+    return sorted(restored, key=lambda i: (i not in hidden, evaluation.score[i] - restored[i]))[:number]
 
 
 def _restored_scores(evaluation: Evaluation) -> tuple[dict[int, float], set[int]]:
     """Test image -> its score had the student restored; and which are found then, and missed as it is."""
     threshold = plots.verdict_threshold(evaluation)
     restored = {i: float(heat.max()) for i, heat in evaluation.restored.items()}
-    return restored, {i for i, score in restored.items() if score > threshold >= evaluation.scores[i]}
+    return restored, {i for i, score in restored.items() if score > threshold >= evaluation.score[i]}
 
 
 def _copying_counts(evaluations: list[Evaluation]) -> str:
@@ -312,7 +312,7 @@ def _copying_counts(evaluations: list[Evaluation]) -> str:
         if not e.restored:
             continue
         restored, lost = _restored_scores(e)
-        kept = np.median([e.scores[i] / restored[i] for i in restored])
+        kept = np.median([e.score[i] / restored[i] for i in restored])
         cost = e.metrics["copying_cost"]
         points = "" if cost is None else f" Copying costs it {100 * cost:.1f} points of image AUROC."
         items.append(
@@ -333,7 +333,7 @@ def _what_is_left(evaluations: list[Evaluation], data: AnomalyFolder, index: int
     shown = []
     for e in evaluations:
         shown += [(e, e.restored[index], "had it restored")] if index in e.restored else []
-        shown.append((e, e.maps[index], "as it is"))
+        shown.append((e, e.anomaly_map[index], "as it is"))
     for evaluation, heat, what in shown:
         threshold = plots.verdict_threshold(evaluation)
         score = float(heat.max()) / threshold
@@ -385,7 +385,7 @@ def choose(evaluation: Evaluation, number: int) -> tuple[list[int], list[int], l
         Defective images with the lowest scores, lowest first; normal images with the highest scores, highest
         first; defective images with the highest scores, highest first. No image is in two lists.
     """
-    rising = np.argsort(evaluation.scores, kind="stable")
+    rising = np.argsort(evaluation.score, kind="stable")
     defective = [int(i) for i in rising if evaluation.labels[i]]
     normal = [int(i) for i in rising if not evaluation.labels[i]]
     missed = defective[:number]
@@ -404,11 +404,11 @@ def _case(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> str
     figures = [_figure(shown, label, truth)]
     for evaluation in evaluations:
         threshold = plots.verdict_threshold(evaluation)
-        heat = heat_figures.overlay(image, evaluation.maps[index], heat_figures.shared_scale(threshold))
+        heat = heat_figures.overlay(image, evaluation.anomaly_map[index], heat_figures.shared_scale(threshold))
         outcome = plots.outcome(evaluation, index)
         wrong = ' class="wrong"' if outcome in ("missed", "false alarm") else ""
         caption = (
-            f"{_variant(evaluation)} {evaluation.scores[index] / threshold:.2f} {TIMES} threshold: "
+            f"{_variant(evaluation)} {evaluation.score[index] / threshold:.2f} {TIMES} threshold: "
             f"<span{wrong}>{outcome}</span>"
         )
         figures.append(_figure(heat, f"anomaly map of {escape(evaluation.variant)} for {label}", caption))

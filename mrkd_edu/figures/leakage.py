@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
 from mrkd_edu.figures.style import Picture, colour_of, dashes, in_our_style
-from mrkd_edu.study.stages import Look
+from mrkd_edu.study.snapshots import Look
 
 LEAKS = "leakage, mean over scales"
 

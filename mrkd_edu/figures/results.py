@@ -33,8 +33,8 @@ def verdict_threshold(evaluation: Evaluation) -> float:
     Returns:
         A positive number.
     """
-    normal = evaluation.scores[evaluation.labels == 0]
-    candidates = [evaluation.threshold, *(float(s.max()) for s in (normal, evaluation.scores) if len(s))]
+    normal = evaluation.score[evaluation.labels == 0]
+    candidates = [evaluation.threshold, *(float(s.max()) for s in (normal, evaluation.score) if len(s))]
     return next((score for score in candidates if score is not None and score > 0), 1.0)
 
 
@@ -113,13 +113,13 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     masks = evaluations[0].masks
     for row, index in zip(axes, indices, strict=True):
         sample = evaluations[0].samples[index]
-        image = read_image(sample.path, max(256, evaluations[0].maps.shape[-1]))  # (S, S, 3)
+        image = read_image(sample.path, max(256, evaluations[0].anomaly_map.shape[-1]))  # (S, S, 3)
         row[0].imshow(image if masks is None else outline(image, masks[index]))
         row[0].set_xlabel(sample.kind, fontsize=12)
         for ax, evaluation in zip(row[1:], evaluations, strict=True):
             threshold = verdict_threshold(evaluation)
-            ax.imshow(overlay(image, evaluation.maps[index], shared_scale(threshold)))
-            multiple = evaluation.scores[index] / threshold
+            ax.imshow(overlay(image, evaluation.anomaly_map[index], shared_scale(threshold)))
+            multiple = evaluation.score[index] / threshold
             ax.set_xlabel(f"{multiple:.2f} {TIMES} threshold:\n{outcome(evaluation, index)}", fontsize=12)
     axes[0, 0].set_title("image" if masks is None else "image and true defect")
     for ax, evaluation in zip(axes[0, 1:], evaluations, strict=True):
@@ -136,7 +136,7 @@ def score_histogram(evaluations: Evaluations) -> Picture:
         evaluations: one, or several of the same test set. Scores are in thresholds, so that panels compare.
     """
     evaluations = comparable(evaluations)
-    relative = [e.scores / verdict_threshold(e) for e in evaluations]
+    relative = [e.score / verdict_threshold(e) for e in evaluations]
     together = np.concatenate([[1.0], *relative])
     step = (together.max() - together.min() + 0.04) / 40
     first, last = np.floor((together.min() - 1) / step), np.ceil((together.max() - 1) / step)
@@ -180,7 +180,7 @@ def roc_curves(evaluations: Evaluations) -> Picture:
     figure, ax = new_chart()
     for i, evaluation in enumerate(evaluations):
         colour = colour_of(evaluation.variant)
-        fpr, tpr, _ = roc_curve(labels, evaluation.scores)
+        fpr, tpr, _ = roc_curve(labels, evaluation.score)
         ax.plot(fpr, tpr, color=colour, linestyle=dashes(i), label=_with_value(evaluation, "image_auroc"))
         if evaluation.threshold is not None:
             called = evaluation.defective
@@ -211,7 +211,7 @@ def pro_curves(evaluations: Evaluations) -> Picture:
     for i, evaluation in enumerate(evaluations):
         if evaluation.masks is None:
             raise ValueError("PRO curves need ground-truth masks; this data set has none")
-        curve = pro_curve(evaluation.maps, evaluation.masks)
+        curve = pro_curve(evaluation.anomaly_map, evaluation.masks)
         found = np.interp(grid, curve.fpr, curve.pro)
         label = _with_value(evaluation, "aupro")
         ax.plot([0, *grid], [0, *found], color=colour_of(evaluation.variant), linestyle=dashes(i), label=label)

@@ -20,15 +20,15 @@ class Prediction:
     Attributes:
         score: (N,) one number an image, higher where more anomalous.
         anomaly_map: (N, size, size) float32, at the model's working size.
-        image: (N, size, size, 3) uint8, what the model looked at.
+        image: (N, size, size, 3) uint8, what the model looked at, where that was kept.
         threshold: scores above it are called defective; None when the model has none yet.
         seconds: that the networks took, for all images; reading them is not counted.
     """
 
     score: np.ndarray
     anomaly_map: np.ndarray
-    image: np.ndarray
-    threshold: float | None
+    image: np.ndarray | None = None
+    threshold: float | None = None
     seconds: float = 0.0
 
     @property

@@ -27,7 +27,7 @@ FULL = budget(quick=False, full=True)
 SIZE = budget(quick=128, full=192)  # pixels
 STEPS = budget(quick=80, full=240)  # of a training
 SEEDS = budget(quick=(0, 1), full=(0, 1, 2))  # of a comparison that wants a spread
-STAGES = budget(quick=(20, 80, 160), full=(30, 120, 480, 960))  # steps at which a long training is looked at
+SNAPSHOTS = budget(quick=(20, 80, 160), full=(30, 120, 480, 960))  # steps at which a long training is looked at
 
 
 def teacher_at_hand() -> str:

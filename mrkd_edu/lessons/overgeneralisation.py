@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mrkd_edu.study.copying import Passage, auroc_of
+from mrkd_edu.study.copying import Answers, auroc_of
 
 
 def position_auroc(found: Mapping[str, np.ndarray], name: str = "copied") -> float:
-    """How well distances tell defective positions from normal ones, of what `Passage.distances` gives.
+    """How well distances tell defective positions from normal ones, of what `Answers.distances` gives.
 
     Example:
         >>> position_auroc({"normal": np.array([0.1, 0.2]), "copied": np.array([0.3])})
@@ -19,7 +19,7 @@ def position_auroc(found: Mapping[str, np.ndarray], name: str = "copied") -> flo
     return auroc_of(found["normal"], found[name])
 
 
-def scores(seen: Passage) -> np.ndarray:
+def scores(seen: Answers) -> np.ndarray:
     """Image scores of the defective images in thresholds, (2, N): had the student restored, and as it is.
 
     Raises:

@@ -88,7 +88,7 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class Passage:
+class Answers:
     """What a model makes of N pairs: the features of both images of each, K maps (N, C_k, h_k, w_k).
 
     Attributes:
@@ -144,9 +144,9 @@ class Passage:
         return {name: self.model.compare(*side).numpy() for name, side in sides.items()}
 
 
-def passage(model: MRKD, pairs: Pairs) -> Passage:
+def answers(model: MRKD, pairs: Pairs) -> Answers:
     """Send both images of each pair through teacher and student."""
-    return Passage(model, _features(model, pairs.normal), _features(model, pairs.defective), pairs.mask)
+    return Answers(model, _features(model, pairs.normal), _features(model, pairs.defective), pairs.mask)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Cost:
         return auroc_of(self.good, self.restored)
 
 
-def copying_cost(seen: Passage, pairs: Pairs) -> Cost:
+def copying_cost(seen: Answers, pairs: Pairs) -> Cost:
     """Measure leakage, and what it does to the anomaly maps.
 
     Args:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from mrkd_edu.data.images import ImageStack
 from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.judging.detector import Detector, Restorer
-from mrkd_edu.judging.prediction import verdict
+from mrkd_edu.judging.prediction import Prediction
 from mrkd_edu.leakage import LeakageUndefined, explained, leakage, leakage_sums, shares
 from mrkd_edu.metrics import aupro, f1_max, image_auroc, pixel_auroc
 from mrkd_edu.nsa import preset
@@ -29,18 +29,15 @@ COSTS = ("train_seconds", "ms_per_image")
 NSA_SEED = (0, 3)  # of the synthetic defects that stand in for twins
 
 
-@dataclass
-class Evaluation:
-    """What a model did on a test set of N images.
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Prediction):
+    """What a model said of a test set of N images (see `Prediction`), and how right it was.
 
     Attributes:
         category: name of the data set.
         variant: of the model.
         samples: the N test images: path, label, kind of defect.
-        scores: (N,) image scores.
-        maps: (N, S, S) float32 anomaly maps.
         masks: (N, S, S) bool ground truth, or None where the data set has none.
-        threshold: the model's, chosen from normal images.
         metrics: `image_auroc`, `pixel_auroc`, `aupro`, `f1_max`, `f1_threshold`, `leakage` (mean over the scales),
             `copying_cost` and `explained` (see `Copying`),
             `train_seconds`, `ms_per_image`; None where it cannot be measured.
@@ -54,24 +51,16 @@ class Evaluation:
     category: str
     variant: str
     samples: list[Sample]
-    scores: np.ndarray
-    maps: np.ndarray
     masks: np.ndarray | None
-    threshold: float | None
     metrics: dict[str, float | None]
-    leakage: list[float] | None
-    leakage_from: str | None
+    leakage: list[float] | None = None
+    leakage_from: str | None = None
     restored: dict[int, np.ndarray] = field(default_factory=dict)
 
     @property
     def labels(self) -> np.ndarray:
         """(N,) 0 normal, 1 defective."""
         return np.array([s.label for s in self.samples])
-
-    @property
-    def defective(self) -> np.ndarray:
-        """(N,) bool, the verdicts: score above the threshold. Raises `ModelError` where there is no threshold."""
-        return verdict(self.scores, self.threshold)
 
 
 def check_test_set(data: AnomalyFolder, size: int) -> None:
@@ -157,13 +146,11 @@ def evaluate(model: Detector, data: AnomalyFolder, *, progress: bool = True) -> 
     metrics["train_seconds"] = settings.history.get("seconds")
     metrics["ms_per_image"] = 1000 * found.seconds / len(files)
     return Evaluation(
+        **vars(replace(found, image=None)),  # the files are there to be read again
         category=data.name,
         variant=settings.variant,
         samples=list(data.test),
-        scores=scores,
-        maps=joined,
         masks=masks,
-        threshold=settings.threshold,
         metrics=metrics,
         leakage=leaks,
         leakage_from=None if leaks is None else "twins" if data.has_twins else "synthetic",

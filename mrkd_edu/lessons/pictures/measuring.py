@@ -41,7 +41,7 @@ def roc_by_threshold(evaluation: Evaluation, thresholds: Sequence[float]) -> Pic
     Raises:
         ValueError: normal or defective images are missing.
     """
-    scores, labels = evaluation.scores, evaluation.labels
+    scores, labels = evaluation.score, evaluation.labels
     area = image_auroc(scores, labels)
     colour, unit = colour_of(evaluation.variant), verdict_threshold(evaluation)
     figure = Picture(figsize=(10.4, 4.4), layout="constrained")
@@ -82,7 +82,7 @@ def pixel_sweep(evaluation: Evaluation) -> Picture:
     """
     if evaluation.masks is None:
         raise ValueError("pixels need ground-truth masks; this data set has none")
-    maps, masks, colour = evaluation.maps, evaluation.masks, colour_of(evaluation.variant)
+    maps, masks, colour = evaluation.anomaly_map, evaluation.masks, colour_of(evaluation.variant)
     found = np.linspace(0.01, 1, 100)  # share of the defect pixels
     defect = np.sort(maps[masks])[::-1]
     thresholds = defect[np.ceil(found * len(defect)).astype(int) - 1]
@@ -274,20 +274,20 @@ def two_scales(data: AnomalyFolder, evaluation: Evaluation, indices: Sequence[in
     """
     if not len(indices):
         raise ValueError("two_scales needs at least one index of a test image")
-    stretched, fixed = per_image_scale(evaluation.maps), shared_scale(verdict_threshold(evaluation))
+    stretched, fixed = per_image_scale(evaluation.anomaly_map), shared_scale(verdict_threshold(evaluation))
     hot = [
         100 * float((maps[evaluation.labels == 0] > middle).mean())
-        for maps, middle in ((stretched, 0.5), (evaluation.maps, fixed[1] / THRESHOLDS_SHOWN))
+        for maps, middle in ((stretched, 0.5), (evaluation.anomaly_map, fixed[1] / THRESHOLDS_SHOWN))
     ]  # share of the pixels of good images above the middle colour
     figure = Picture(figsize=(9.6, 3.2 * len(indices) + 0.7), layout="constrained")
     axes = figure.subplots(len(indices), 3, squeeze=False)
     for row, index in zip(axes, indices, strict=True):
-        image = read_image(data.test[index].path, max(256, evaluation.maps.shape[-1]))  # (S, S, 3)
+        image = read_image(data.test[index].path, max(256, evaluation.anomaly_map.shape[-1]))  # (S, S, 3)
         row[0].imshow(image if evaluation.masks is None else outline(image, evaluation.masks[index]))
         row[1].imshow(overlay(image, stretched[index], (0.0, 1.0)))
-        row[2].imshow(overlay(image, evaluation.maps[index], fixed))
+        row[2].imshow(overlay(image, evaluation.anomaly_map[index], fixed))
         row[0].set_xlabel(data.test[index].kind, fontsize=12)
-        multiple = evaluation.scores[index] / verdict_threshold(evaluation)
+        multiple = evaluation.score[index] / verdict_threshold(evaluation)
         row[1].set_xlabel("hottest pixel: 1, always", fontsize=12)
         row[2].set_xlabel(f"hottest pixel: {multiple:.2f} {TIMES} threshold", fontsize=12)
     for ax in axes.ravel():

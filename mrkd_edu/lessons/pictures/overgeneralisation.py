@@ -15,14 +15,14 @@ from mrkd_edu.figures.features import pixels
 from mrkd_edu.figures.heat import HEAT, outline, overlay, shared_scale, threshold_bar
 from mrkd_edu.figures.style import MINUS, NORMAL_COLOUR, TRUTH_COLOUR, Picture, colour_of, in_our_style
 from mrkd_edu.lessons.overgeneralisation import position_auroc, scores
-from mrkd_edu.study.copying import Cost, Pairs, Passage
+from mrkd_edu.study.copying import Answers, Cost, Pairs
 
 COPIED, RESTORED = colour_of("rd"), "black"
 LEFT, RIGHT = "\N{MATHEMATICAL LEFT ANGLE BRACKET}", "\N{MATHEMATICAL RIGHT ANGLE BRACKET}"
 
 
 @in_our_style
-def copied_defect(pairs: Pairs, seen: Passage, index: int, k: int) -> Picture:
+def copied_defect(pairs: Pairs, seen: Answers, index: int, k: int) -> Picture:
     """One defect on its way: what it does to the teacher, what the student lets through, what the map keeps.
 
     All four maps have one colour scale: lengths of feature vectors, from 0 to the largest of the four. Below each
@@ -70,7 +70,7 @@ def distance_histograms(stages: Mapping[int, Mapping[str, np.ndarray]], stride: 
     """Distances of normal and of defective positions after several steps of a training, one panel each.
 
     Args:
-        stages: steps to what `Passage.distances` gives.
+        stages: steps to what `Answers.distances` gives.
         stride: of the scale.
 
     Raises:
@@ -150,14 +150,14 @@ def cost_curves(costs: Mapping[int, Cost], along: str = "training steps") -> Pic
 
 
 @in_our_style
-def alarm_scatter(stages: Mapping[int, Passage], kinds: Sequence[str], chosen: Sequence[int] = ()) -> Picture:
+def alarm_scatter(stages: Mapping[int, Answers], kinds: Sequence[str], chosen: Sequence[int] = ()) -> Picture:
     """Image score of every defect without and with copying, in thresholds; one panel a stage.
 
     A defect below the diagonal loses by copying. In the shaded corner it would be found if nothing were copied, and is
     missed.
 
     Args:
-        stages: steps to passages of the same pairs.
+        stages: steps to answers to the same pairs.
         kinds: of the defects.
         chosen: indices of defects to circle.
 
@@ -187,14 +187,14 @@ def alarm_scatter(stages: Mapping[int, Passage], kinds: Sequence[str], chosen: S
 
 
 @in_our_style
-def vanishing(pairs: Pairs, stages: Mapping[int, Passage], chosen: Sequence[int]) -> Picture:
+def vanishing(pairs: Pairs, stages: Mapping[int, Answers], chosen: Sequence[int]) -> Picture:
     """Chosen defects, one a row: image, the map after each stage, and the last map had nothing been copied.
 
     Every map is divided by its own model's threshold; the threshold has the same colour everywhere.
 
     Args:
         pairs: the images.
-        stages: steps to passages of these pairs, the last one is the one that is compared.
+        stages: steps to answers to these pairs, the last one is the one that is compared.
         chosen: indices of pairs.
 
     Raises:

@@ -61,8 +61,8 @@ def render_threshold(
         raise ValueError(f"the threshold is a multiple of the model's own, 0 or more; got {multiple}")
     judge = judges[model]
     verdicts, line = judge.at(multiple), judge.line(multiple)
-    called, truth = judge.evaluation.maps[index] > line, judge.masks[index]  # (S, S) each
-    said = _outcome(bool(judge.labels[index]), bool(judge.evaluation.scores[index] > line))
+    called, truth = judge.evaluation.anomaly_map[index] > line, judge.masks[index]  # (S, S) each
+    said = _outcome(bool(judge.labels[index]), bool(judge.evaluation.score[index] > line))
     defect_found = float(called[truth].mean()) if truth.any() else float("nan")
     photo = below(
         [
@@ -185,9 +185,9 @@ def _scores(judge: Judge, multiple: float, index: int) -> np.ndarray:
     """Every image's score as a dot, right or wrong at this line: uint8 (h, PHOTO + GAP + MATRIX, 3)."""
     width = PHOTO + GAP + MATRIX
     strip = _score_rows(width).copy()
-    scores = judge.evaluation.scores / judge.threshold  # (N,)
+    scores = judge.evaluation.score / judge.threshold  # (N,)
     line = judge.line(multiple)
-    wrong = ((judge.evaluation.scores > line) != (judge.labels == 1)).astype(int)  # (N,)
+    wrong = ((judge.evaluation.score > line) != (judge.labels == 1)).astype(int)  # (N,)
     places: dict[int, tuple[int, int]] = {}
     for row in (0, 1):
         images = np.flatnonzero(judge.labels == 1 - row)

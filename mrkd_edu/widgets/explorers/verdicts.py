@@ -91,17 +91,17 @@ class Judge:
             raise ValueError("the threshold explorer needs normal and defective test images; here is one kind only")
         self.evaluation, self.labels, self.colour = evaluation, labels, rgb(colour_of(evaluation.variant))
         self.masks, self.threshold = evaluation.masks, evaluation.threshold  # (N, S, S), a number
-        self.normal_pixels = evaluation.maps[~evaluation.masks]  # (P,)
-        self.curve = pro_curve(evaluation.maps, evaluation.masks)
+        self.normal_pixels = evaluation.anomaly_map[~evaluation.masks]  # (P,)
+        self.curve = pro_curve(evaluation.anomaly_map, evaluation.masks)
         self._rising = -self.curve.thresholds
-        self.roc = roc_curve(labels, evaluation.scores)[:2]
+        self.roc = roc_curve(labels, evaluation.score)[:2]
         grid = PRO_END * np.linspace(0, 1, PRO_POINTS) ** 2  # dense where curves are steep
         self.pro = np.append(0, grid), np.append(0, np.interp(grid, self.curve.fpr, self.curve.pro))
 
     def at(self, multiple: float) -> Verdicts:
         """The verdicts at a multiple of the model's own threshold: images, and pixels, with a score above it."""
         line = self.line(multiple)
-        called, defective = self.evaluation.scores > line, self.labels == 1  # (N,)
+        called, defective = self.evaluation.score > line, self.labels == 1  # (N,)
         last = int(np.searchsorted(self._rising, -line, side="left")) - 1  # of the curve's points above the line
         return Verdicts(
             found=int((called & defective).sum()),

@@ -27,7 +27,7 @@ from mrkd_edu.widgets.frame import memory
 from mrkd_edu.widgets.frame.panels import View
 from mrkd_edu.widgets.frame.pictures import Pictures
 from mrkd_edu.widgets.frame.shown import Shown, close_all, with_still
-from mrkd_edu.widgets.theatre.stage import set_stage
+from mrkd_edu.widgets.theatre.exhibits import set_up
 from mrkd_edu.widgets.theatre.training_picture import render_training
 
 LOOKS = 24  # in a training, unless the slider says otherwise
@@ -85,7 +85,7 @@ class TrainingTheatre(ipywidgets.VBox):
         self.data, self.plan = data, plan
         learned, held_out = split(len(data.train), plan.seed)
         steps = plan.recipe.total_steps(len(learned))
-        self._stage, self.state = set_stage(data, plan, steps, held_out, images)
+        self._exhibits, self.state = set_up(data, plan, steps, held_out, images)
         self.shown = Shown()
         self.shown.show(render_training(self.state))
         self._model: MRKD | None = None
@@ -255,7 +255,7 @@ class TrainingTheatre(ipywidgets.VBox):
         return not self._stopping.is_set()
 
     def _look(self, model: MRKD, calibrated: bool = False) -> None:
-        maps, highest, leaks = self._stage.look(model)
+        maps, highest, leaks = self._exhibits.look(model)
         step, seen = len(self.state.loss), list(self.state.leakage)
         if np.isfinite(leaks) and (not seen or seen[-1][0] < step):
             seen.append((step, leaks))

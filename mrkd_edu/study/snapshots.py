@@ -1,4 +1,4 @@
-"""Stages: one long training, kept at several steps. Does it get better at its task, or only at copying?"""
+"""Snapshots: one long training, kept at several steps. Does it get better at its task, or only at copying?"""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from mrkd_edu.study.run import can_keep, home_of
 from mrkd_edu.train import Moment, fit
 
 
-def stages(
+def snapshots(
     data: AnomalyFolder, plan: Plan, at: Sequence[int], *, device: str = "auto", progress: bool = True
 ) -> dict[int, MRKD]:
     """One long training, kept at several steps: the models that one would have who stopped there.
 
-    The learning rate stays constant after its warm-up, so that a longer training continues a shorter one. Each stage
+    The learning rate stays constant after its warm-up, so that a longer training continues a shorter one. Each snapshot
     is the same model as a `run` of that many steps, and is kept in the cache as that run.
 
     Args:
@@ -103,7 +103,7 @@ class Look:
     recipe: str = ""
 
 
-def look_at_stages(
+def look_at_snapshots(
     data: AnomalyFolder,
     plan: Plan,
     at: Sequence[int],
@@ -144,9 +144,9 @@ def look_at_stages(
 def watched(
     data: AnomalyFolder, plan: Plan, at: Sequence[int], *, device: str = "auto", progress: bool = True
 ) -> list[Look]:
-    """Train one model by a plan, and look at the test set after the steps `at`, see `stages`."""
+    """Train one model by a plan, and look at the test set after the steps `at`, see `snapshots`."""
     looks = []
-    for step, model in stages(data, plan, at, device=device, progress=progress).items():
+    for step, model in snapshots(data, plan, at, device=device, progress=progress).items():
         result, past = evaluate(model, data, progress=False), model.settings.history
         auroc, cost = result.metrics["image_auroc"], result.metrics["copying_cost"]
         ceiling = None

@@ -22,7 +22,7 @@ SHOWN, NORMAL, PAIRS = 3, 4, 4  # images that are shown; normal ones that set th
 
 
 @dataclass
-class Stage:
+class Exhibits:
     """What every look looks at, through the teacher only once: the teacher is frozen.
 
     Attributes:
@@ -56,13 +56,13 @@ class Stage:
         return maps[:n], float(maps[n:].max()), mean_leakage(without, having, self.mask.to(model.device))
 
 
-def set_stage(
+def set_up(
     data: AnomalyFolder,
     plan: Plan,
     steps: int,
     held_out: np.ndarray,
     images: Pictures | None,
-) -> tuple[Stage, TrainingState]:
+) -> tuple[Exhibits, TrainingState]:
     """What a training by this plan is looked at with: images to show, normal ones, and pairs for leakage.
 
     Raises:
@@ -90,7 +90,7 @@ def set_stage(
         anomalous, mask = add_anomalies(normal, preset(data.name, normal), np.random.default_rng(plan.seed))
         pairs = (normal, anomalous)
     pictures = shown.permute(0, 2, 3, 1).contiguous().numpy()  # (N, S, S, 3)
-    return Stage(shown, normal, pairs, mask), TrainingState(plan.variant, steps, pictures, names, masks)
+    return Exhibits(shown, normal, pairs, mask), TrainingState(plan.variant, steps, pictures, names, masks)
 
 
 def _some_of_each(data: AnomalyFolder) -> list[int]:
