@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -264,3 +265,17 @@ def test_a_script_finds_what_it_imports(script: Path) -> None:
     sys.modules[spec.name] = module  # dataclasses look themselves up there
     spec.loader.exec_module(module)
     assert callable(module.main)
+
+
+# --- the house ----------------------------------------------------------------------------------------------
+
+
+def test_the_picture_of_the_house_is_that_of_the_imports(tmp_path: Path) -> None:
+    """Its words are compared, not its bytes: another release of matplotlib draws other ones."""
+    house = runpy.run_path(str(ROOT / "docs" / "draw_house.py"))
+    drawn = house["main"](tmp_path / "house.svg").read_text(encoding="utf-8")
+    kept = (ROOT / "docs" / "images" / "house.svg").read_text(encoding="utf-8")
+    for words in (r"<dc:description>(.*?)</dc:description>", r"<text[^>]*>(.*?)</text>"):
+        assert re.findall(words, kept, re.DOTALL) == re.findall(words, drawn, re.DOTALL) != [], (
+            "the house was rebuilt: run python docs/draw_house.py"
+        )
