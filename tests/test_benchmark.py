@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from rich.console import Console
@@ -20,8 +21,9 @@ from mrkd_edu.data import AnomalyFolder, DataError
 from mrkd_edu.model import BASELINES
 from mrkd_edu.recipe import RECIPES
 from mrkd_edu.study import benchmark as module
-from mrkd_edu.study.benchmark import KEY, MEASURES, Results, benchmark, mean_and_spread, read_results, summary
+from mrkd_edu.study.benchmark import benchmark
 from mrkd_edu.study.evaluate import COSTS, evaluate
+from mrkd_edu.study.results import KEY, MEASURES, Results, mean_and_spread, read_results, summary
 from mrkd_edu.study.run import Plan
 from mrkd_edu.teacher import Teacher
 from mrkd_edu.toy import make_toy
@@ -197,9 +199,9 @@ def test_two_categories_of_one_name_are_refused(toy: Path, tmp_path: Path) -> No
 
 
 def test_the_summary_shows_mean_and_spread_per_variant() -> None:
-    common = dict.fromkeys(MEASURES, "0.5") | {"category": "nut", "variant": "rd"}
+    common = dict.fromkeys(MEASURES, "0.5") | {"category": "nut", "variant": "rd", "distance": "cosine"}
     rows = [common | {"image_auroc": "0.8"}, common | {"image_auroc": "0.9", "leakage": ""}]
     stream = io.StringIO()
     Console(file=stream, width=80).print(summary(rows))
     assert "0.850" in stream.getvalue() and "±0.071" in stream.getvalue() and "…" not in stream.getvalue()
-    assert mean_and_spread(rows, "leakage") == "0.500"  # the empty one is left out, not counted as zero
+    assert mean_and_spread(pd.Series([0.5, None]), 3) == "0.500"  # the empty one is left out, not counted as zero

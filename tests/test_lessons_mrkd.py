@@ -9,8 +9,8 @@ from mrkd_edu.figures.style import MINUS
 from mrkd_edu.lessons import statistics
 from mrkd_edu.lessons.pictures import mrkd as draw_mrkd
 from mrkd_edu.lessons.pictures import reproduce as draw_reproduce
-from mrkd_edu.study.benchmark import Row
 from mrkd_edu.study.published import published
+from mrkd_edu.study.results import Row
 
 FOUND = {
     "image_auroc": {"rd": [0.80, 0.82], "ilm": [0.81, 0.83], "mrkd": [0.81, 0.85]},

@@ -149,7 +149,7 @@ def test_the_better_value_is_bold(data: AnomalyFolder, results: list[Evaluation]
     assert rows["Image AUROC"] == ["<b>0.900</b>", "0.800"]
     assert rows["AUPRO"] == ["<b>0.500</b>", "<b>0.500</b>"]  # they print alike
     assert rows["Leakage"] == ["<b>5 %</b>", "-40 %"]  # near 0 is best
-    assert rows["F1-max"] == ["&ndash;", "0.700"]  # nothing to compare with
+    assert rows["F1-max"] == ["\N{EN DASH}", "0.700"]  # nothing to compare with
     assert "Pixel AUROC" not in rows
 
 

@@ -97,8 +97,8 @@ def demo(
     """
     with errors():
         from mrkd_edu.app.demo import demo as run_demo
-        from mrkd_edu.study.benchmark import MEASURES
         from mrkd_edu.study.evaluate import COSTS
+        from mrkd_edu.study.results import MEASURES
 
         if data is not None:
             opened(data)
@@ -278,7 +278,7 @@ def benchmark(
     with errors():
         from mrkd_edu.data.folder import find_categories, visible_folders
         from mrkd_edu.study.benchmark import benchmark as run_benchmark
-        from mrkd_edu.study.benchmark import summary
+        from mrkd_edu.study.results import summary
 
         chosen = different("--variants", [check_variant(v, "--variants", baseline=True) for v in listed(variants)])
         numbers = seed_numbers(seeds)

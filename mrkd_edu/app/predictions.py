@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from mrkd_edu.figures.heat import overlay, shared_scale
 from mrkd_edu.judging.prediction import verdict
 from mrkd_edu.model import MRKD
 from mrkd_edu.runtime.names import FORMULA, cell, readable
+from mrkd_edu.runtime.tables import write_table
 from mrkd_edu.runtime.writing import whole_file
 
 COLUMNS = ("image", "score", "threshold", "verdict", "heat_map")
@@ -75,10 +75,7 @@ def write_predictions(
                 values = (cell(path.name), f"{found.score[0]:.6g}", f"{threshold:.6g}", word, name)
             rows.append(dict(zip(COLUMNS, values, strict=True)))
     finally:  # also after Ctrl-C: what was found is kept
-        with whole_file(out / "scores.csv", newline="") as file:
-            table = csv.DictWriter(file, COLUMNS)
-            table.writeheader()
-            table.writerows(rows)
+        write_table(out / "scores.csv", COLUMNS, (row.values() for row in rows))
     return rows
 
 

@@ -1,10 +1,10 @@
 """The report: what the models did on a test set, as one HTML file that opens anywhere.
 
 All pictures are inside the file; there is no script and no request to any server. The same results give the
-same bytes: no date, no random choice. Text that comes from file names or from the caller is escaped.
+same bytes: no date, no random choice.
 
-The page is made of small functions that each return a piece of HTML; `write_report` puts them in order. How it
-looks is in `report.css`.
+This file puts the facts together; `report.html.j2` is the page (a Jinja template, which escapes whatever it prints),
+and `report.css` says how it looks.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader
 from PIL import Image
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_image
-from mrkd_edu.figures import heat as heat_figures
-from mrkd_edu.figures import results as plots
-from mrkd_edu.figures import style as style_figures
-from mrkd_edu.figures.heat import THRESHOLDS_SHOWN
-from mrkd_edu.figures.style import TIMES, VARIANT_COLOURS
+from mrkd_edu.figures import results as draw
+from mrkd_edu.figures.heat import THRESHOLDS_SHOWN, outline, overlay, scale_colours, shared_scale
+from mrkd_edu.figures.style import TIMES, VARIANT_COLOURS, Picture
 from mrkd_edu.model import VARIANTS
 from mrkd_edu.runtime.names import readable
 from mrkd_edu.runtime.writing import whole_file
@@ -170,78 +169,62 @@ def write_report(
         ValueError: no evaluation, or evaluations of different test sets.
         data.images.DataError: a test image that cannot be read.
     """
-    evaluations = plots.comparable(evaluations)
+    evaluations = draw.comparable(evaluations)
     path = Path(path)
-    title = escape(f"Anomaly detection on {data.name}")
-    body = "\n".join(
-        [
-            _heading(title, evaluations, data),
-            _method(evaluations, data),
-            _table(evaluations),
-            _copied(evaluations, data),
-            _pictures(evaluations, data),
-            _charts(evaluations),
-            _how_to_read(evaluations, data, path.parent),
-            _facts(facts or {}),
-        ]
-    )
-    css = (files("mrkd_edu.app") / "report.css").read_text(encoding="utf-8")
-    page = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<link rel="icon" href="data:,">\n'  # no icon: or the browser would ask a server for one
-        f"<title>{title}</title>\n<style>\n{css}</style>\n</head>\n"
-        f'<body>\n<main style="{_columns(len(evaluations))}">\n{body}\n</main>\n</body>\n</html>\n'
+    labels, judge = evaluations[-1].labels, evaluations[-1]
+    kinds = Counter(sample.kind for sample in judge.samples if sample.label)
+    synthetic = any(e.leakage_from == "synthetic" for e in evaluations)
+    page = Environment(loader=PackageLoader("mrkd_edu.app", "."), autoescape=True, keep_trailing_newline=True)
+    told = page.get_template("report.html.j2").render(
+        title=f"Anomaly detection on {data.name}",
+        css=(files("mrkd_edu.app") / "report.css").read_text(encoding="utf-8"),
+        columns=_columns(len(evaluations)),
+        side=PICTURE_SIDE,
+        times=TIMES,
+        end=f"{THRESHOLDS_SHOWN:.0f}",
+        colours=", ".join(f"rgb({r} {g} {b})" for r, g, b in scale_colours(17).tolist()),
+        name=data.name,
+        train=len(data.train),
+        normal=int((labels == 0).sum()),
+        defective=int(labels.sum()),
+        kinds=list(kinds.items()),
+        variants=[_variant(e) for e in evaluations],
+        rows=_rows(evaluations, synthetic),
+        copied=_copied(evaluations) if evaluations[0].restored else None,
+        outlined=judge.masks is not None and judge.masks.any(),
+        stand_in=any(e.threshold is None for e in evaluations),
+        groups=_groups(evaluations, data),
+        cards=_charts(evaluations),
+        synthetic=synthetic,
+        **_commands(evaluations, data, path.parent),
+        facts=facts or {},
     )
     with whole_file(path) as file:
-        file.write(readable(page, lines=True))  # file names may hold what is no text
+        file.write(readable(told, lines=True))  # file names may hold what is no text
     return path
 
 
-# ---- the sections ------------------------------------------------------------------------------------------
+# ---- the facts ---------------------------------------------------------------------------------------------
 
 
-def _heading(title: str, evaluations: list[Evaluation], data: AnomalyFolder) -> str:
-    labels = evaluations[-1].labels
-    kinds = Counter(sample.kind for sample in evaluations[-1].samples if sample.label)
-    listed = f" ({', '.join(f'{escape(kind)} {count}' for kind, count in kinds.items())})" if kinds else ""
-    counts = (
-        f"{len(data.train)} normal images to learn from; test set of {int((labels == 0).sum())} normal and "
-        f"{int(labels.sum())} defective images{listed}."
-    )
-    findings = "".join(f"<li>{_variant(e)} {_verdict_counts(e)}</li>" for e in evaluations)
-    return f"""<header><h1>{title}</h1><p class="lead">{counts}</p>
-<ul class="findings">{findings}</ul></header>"""
+def _variant(evaluation: Evaluation) -> dict[str, Any]:
+    """A variant's name, colour and verdicts."""
+    counts = None
+    if evaluation.threshold is not None:
+        count = draw.outcomes(evaluation)
+        counts = {
+            "found": count["found"],
+            "defective": count["found"] + count["missed"],
+            "alarms": count["false alarm"],
+            "normal": count["passed"] + count["false alarm"],
+        }
+    name = evaluation.variant
+    colour = VARIANT_COLOURS.get(name, "#777777")
+    return {"name": name, "colour": colour, "words": VARIANT_WORDS.get(name), "counts": counts}
 
 
-def _verdict_counts(evaluation: Evaluation) -> str:
-    if evaluation.threshold is None:
-        return "has no threshold, and so gives scores but no verdict."
-    count = plots.outcomes(evaluation)
-    parts = []
-    if defective := count["found"] + count["missed"]:
-        parts.append(f"finds <b>{count['found']} of {defective}</b> defective images")
-    if normal := count["passed"] + count["false alarm"]:
-        plural = "" if count["false alarm"] == 1 else "s"
-        parts.append(f"gives <b>{count['false alarm']}</b> false alarm{plural} on {normal} normal images")
-    return " and ".join(parts) + "."
-
-
-def _method(evaluations: list[Evaluation], data: AnomalyFolder) -> str:
-    items = [(_variant(e), VARIANT_WORDS.get(e.variant)) for e in evaluations]
-    variants = "".join(f"<li>{name} {words}</li>" for name, words in items if words)
-    return f"""<section><h2>What was done</h2>
-<p>A <em>teacher</em>, a neural network that has learned from everyday photographs, describes every place of
-an image in numbers. A <em>student</em> learns to give the same description, and practises on the
-{len(data.train)} normal images of {escape(data.name)} only. It never sees a real defect, so on a defect the
-two should disagree. Where they disagree, the <em>anomaly map</em> is hot. The map's highest value is the
-image's <em>score</em>; a score above a <em>threshold</em>, chosen from normal images alone, is called defective.</p>
-<p>The danger is a student that learns too well: it copies the defect as well, agrees with the teacher, and the
-map stays cold. How a student practises makes the difference:</p>
-<ul>{variants}</ul></section>"""
-
-
-def _table(evaluations: list[Evaluation]) -> str:
+def _rows(evaluations: list[Evaluation], synthetic: bool) -> list[dict[str, Any]]:
+    """The table of results, without what no model has."""
     rows = []
     for metric in METRICS:
         values = [e.metrics.get(metric.key) for e in evaluations]
@@ -251,42 +234,36 @@ def _table(evaluations: list[Evaluation]) -> str:
         best = set()
         if metric.badness is not None and len(known) > 1:
             best.add(metric.text(min(known, key=metric.badness)))  # as text: two that print alike are equally good
-        cells = []
-        for value in values:
-            text = "&ndash;" if value is None else metric.text(value)
-            cells.append(f"<td><b>{text}</b></td>" if text in best else f"<td>{text}</td>")
         meaning = metric.meaning
-        if metric.key in ("leakage", "copying_cost") and _synthetic(evaluations):
+        if synthetic and metric.key in ("leakage", "copying_cost"):
             meaning += " Here on synthetic defects, which favours ilm and mrkd."
-        rows.append(f'<tr><th scope="row">{metric.name}<small>{meaning}</small></th>{"".join(cells)}</tr>')
-    head = "".join(f'<th scope="col">{_variant(e)}</th>' for e in evaluations)
-    note = "<p>The best value of each row is bold; times vary too much for that.</p>" if len(evaluations) > 1 else ""
-    width = "wide" if len(evaluations) > 2 else "narrow"
-    return f"""<section><h2>Results</h2>{note}
-<table class="{width}"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></section>"""
+        cells = ["\N{EN DASH}" if value is None else metric.text(value) for value in values]
+        rows.append({"name": metric.name, "meaning": meaning, "cells": cells, "best": best})
+    return rows
 
 
-def _copied(evaluations: list[Evaluation], data: AnomalyFolder) -> str:
+def _copied(evaluations: list[Evaluation]) -> dict[str, Any]:
     """What copying takes away: maps as they are, and had the student restored the normal image."""
     first = evaluations[0]
-    if not first.restored:
-        return ""
     evaluations = evaluations[:1] + evaluations[1:][-1:]  # more than two have no room side by side
-    columns = 1 + sum(2 if e.restored else 1 for e in evaluations)
-    grid = f'<div class="row" style="--pictures: {columns}">'
-    rows = "".join(
-        f"<article><h4>{escape(f'{first.samples[i].kind}/{first.samples[i].path.name}')}</h4>"
-        f"{grid}{_what_is_left(evaluations, data, i)}</div></article>"
-        for i in most_copied(first, COPIED)
-    )
-    name = _variant(first)
-    return f"""<section><h2>What copying takes away</h2>
-<p>Every defective image here has a twin, the same image without its defect. So one can give a student the teacher's
-description of the twin, and hold its answer against the description of the defect: that is the map had it
-<em>restored</em> the normal image. What the real map lacks beside it has been copied. Shown are defects that copying
-hides from {name}, if there are any, and those whose score it lowers most: an illustration, not the usual case.</p>
-<ul>{_copying_counts(evaluations)}</ul>
-{rows}</section>"""
+    counts = []
+    for e in evaluations:
+        if e.restored:
+            restored, lost = _restored_scores(e)
+            kept, cost = np.median([e.score[i] / restored[i] for i in restored]), e.metrics["copying_cost"]
+            points = None if cost is None else 100 * cost
+            said = {"kept": 100 * kept, "lost": len(lost), "of": len(restored), "points": points}
+            counts.append({"variant": _variant(e)} | said)
+    cases = []
+    for i in most_copied(first, COPIED):
+        sample, image = first.samples[i], read_image(first.samples[i].path, PICTURE_SIDE)  # (320, 320, 3)
+        pictures = [_photo(first, i, image, sample.path.name, "true defect outlined")]
+        for e in evaluations:
+            if i in e.restored:
+                pictures.append(_map(e, image, e.restored[i], sample.path.name, "had it restored"))
+            pictures.append(_map(e, image, e.anomaly_map[i], sample.path.name, "as it is"))
+        cases.append({"label": f"{sample.kind}/{sample.path.name}", "pictures": pictures})
+    return {"counts": counts, "cases": cases, "columns": 1 + sum(2 if e.restored else 1 for e in evaluations)}
 
 
 def most_copied(evaluation: Evaluation, number: int) -> list[int]:
@@ -300,78 +277,24 @@ def most_copied(evaluation: Evaluation, number: int) -> list[int]:
 
 def _restored_scores(evaluation: Evaluation) -> tuple[dict[int, float], set[int]]:
     """Test image -> its score had the student restored; and which are found then, and missed as it is."""
-    threshold = plots.verdict_threshold(evaluation)
+    threshold = draw.verdict_threshold(evaluation)
     restored = {i: float(heat.max()) for i, heat in evaluation.restored.items()}
     return restored, {i for i, score in restored.items() if score > threshold >= evaluation.score[i]}
 
 
-def _copying_counts(evaluations: list[Evaluation]) -> str:
-    """For each student: how much of a score copying leaves, and how many defects it hides."""
-    items = []
-    for e in evaluations:
-        if not e.restored:
-            continue
-        restored, lost = _restored_scores(e)
-        kept = np.median([e.score[i] / restored[i] for i in restored])
-        cost = e.metrics["copying_cost"]
-        points = "" if cost is None else f" Copying costs it {100 * cost:.1f} points of image AUROC."
-        items.append(
-            f"<li>{_variant(e)} keeps <b>{100 * kept:.0f} %</b> of a defect's score (median), and copies "
-            f"<b>{len(lost)} of {len(restored)}</b> defects out of sight: it would find them had it restored the "
-            f"normal image, and misses them.{points}</li>"
-        )
-    return "".join(items)
-
-
-def _what_is_left(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> str:
-    """One defective image: its outline, and each student's map had it restored the normal image, and as it is."""
-    sample, masks = evaluations[0].samples[index], evaluations[0].masks
-    label = escape(sample.path.name, quote=True)
-    image = read_image(sample.path, PICTURE_SIDE)  # (320, 320, 3)
-    outlined = image if masks is None else heat_figures.outline(image, masks[index])
-    figures = [_figure(outlined, label, "true defect outlined")]
-    shown = []
-    for e in evaluations:
-        shown += [(e, e.restored[index], "had it restored")] if index in e.restored else []
-        shown.append((e, e.anomaly_map[index], "as it is"))
-    for evaluation, heat, what in shown:
-        threshold = plots.verdict_threshold(evaluation)
-        score = float(heat.max()) / threshold
-        outcome = "found" if score > 1 else '<span class="wrong">missed</span>'
-        picture = heat_figures.overlay(image, heat, heat_figures.shared_scale(threshold))
-        caption = f"{_variant(evaluation)} {what}: {score:.2f} {TIMES} threshold: {outcome}"
-        figures.append(_figure(picture, f"{escape(evaluation.variant)}, {what}, for {label}", caption))
-    return "".join(figures)
-
-
-def _pictures(evaluations: list[Evaluation], data: AnomalyFolder) -> str:
-    judge = evaluations[-1]
-    missed, alarms, found = choose(judge, EXAMPLES)
-    name = _variant(judge)
+def _groups(evaluations: list[Evaluation], data: AnomalyFolder) -> list[dict[str, Any]]:
+    """The images that are shown, in three groups; an empty one is left out."""
+    missed, alarms, found = choose(evaluations[-1], EXAMPLES)
     groups = (
-        ("Hardest defects", f"The defective images with the lowest scores of {name}.", missed),
-        ("False alarms, or nearest to one", f"The normal images with the highest scores of {name}.", alarms),
-        ("Clearest defects", f"The defective images with the highest scores of {name}.", found),
+        ("Hardest defects", "defective images with the lowest scores", missed),
+        ("False alarms, or nearest to one", "normal images with the highest scores", alarms),
+        ("Clearest defects", "defective images with the highest scores", found),
     )
-    parts = [
-        f"<h3>{heading}</h3><p>{text}</p>" + "".join(_case(evaluations, data, i) for i in chosen)
-        for heading, text, chosen in groups
+    return [
+        {"heading": heading, "which": which, "cases": [_case(evaluations, data, i) for i in chosen]}
+        for heading, which, chosen in groups
         if chosen
     ]
-    notes = []
-    if judge.masks is not None and judge.masks.any():
-        notes.append("The cyan line is the true outline of the defect.")
-    notes.append(
-        "Each map is divided by the threshold of its own model, and all pictures share one colour scale: the middle "
-        "of the bar is the threshold, for every model and every image. So colours can be compared; values "
-        f"beyond {THRESHOLDS_SHOWN:.0f} thresholds look like {THRESHOLDS_SHOWN:.0f}."
-    )
-    if any(e.threshold is None for e in evaluations):
-        notes.append("Where a model has no threshold, the highest score of its normal test images stands in.")
-    return f"""<section><h2>Images and maps</h2>
-<p>{" ".join(notes)}</p>
-{_colour_bar()}
-{"".join(parts)}</section>"""
 
 
 def choose(evaluation: Evaluation, number: int) -> tuple[list[int], list[int], list[int]]:
@@ -393,154 +316,107 @@ def choose(evaluation: Evaluation, number: int) -> tuple[list[int], list[int], l
     return missed, normal[::-1][:number], found
 
 
-def _case(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> str:
+def _case(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> dict[str, Any]:
     """One test image and its maps."""
-    sample, masks = evaluations[0].samples[index], evaluations[0].masks
+    first = evaluations[0]
+    sample = first.samples[index]
     name = sample.path.relative_to(data.root) if sample.path.is_relative_to(data.root) else sample.path
-    label = escape(name.as_posix(), quote=True)
     image = read_image(sample.path, PICTURE_SIDE)  # (320, 320, 3)
-    shown = image if masks is None else heat_figures.outline(image, masks[index])
-    truth = "true defect outlined" if masks is not None and sample.label else "the image"
-    figures = [_figure(shown, label, truth)]
-    for evaluation in evaluations:
-        threshold = plots.verdict_threshold(evaluation)
-        heat = heat_figures.overlay(image, evaluation.anomaly_map[index], heat_figures.shared_scale(threshold))
-        outcome = plots.outcome(evaluation, index)
-        wrong = ' class="wrong"' if outcome in ("missed", "false alarm") else ""
-        caption = (
-            f"{_variant(evaluation)} {evaluation.score[index] / threshold:.2f} {TIMES} threshold: "
-            f"<span{wrong}>{outcome}</span>"
-        )
-        figures.append(_figure(heat, f"anomaly map of {escape(evaluation.variant)} for {label}", caption))
-    return f'<article><h4>{label}</h4><div class="row">{"".join(figures)}</div></article>'
+    truth = "true defect outlined" if first.masks is not None and sample.label else "the image"
+    pictures = [_photo(first, index, image, name.as_posix(), truth)]
+    for e in evaluations:
+        shown = _map(e, image, e.anomaly_map[index], name.as_posix())
+        outcome = draw.outcome(e, index)
+        pictures.append(shown | {"outcome": outcome, "wrong": outcome in ("missed", "false alarm")})
+    return {"label": name.as_posix(), "pictures": pictures}
 
 
-def _figure(image: np.ndarray, alt: str, caption: str) -> str:
-    picture = f'<img src="{_jpeg(image)}" width="{PICTURE_SIDE}" height="{PICTURE_SIDE}" alt="{alt}">'
-    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+def _photo(evaluation: Evaluation, index: int, image: np.ndarray, name: str, caption: str) -> dict[str, Any]:
+    masks = evaluation.masks
+    shown = image if masks is None else outline(image, masks[index])
+    return {"source": _jpeg(shown), "alt": name, "caption": caption}
 
 
-def _colour_bar() -> str:
-    colours = ", ".join(f"rgb({r} {g} {b})" for r, g, b in heat_figures.scale_colours(17).tolist())
-    return f"""<div class="scale" role="img" aria-label="colour scale from 0 to {THRESHOLDS_SHOWN:.0f} thresholds">
-<div class="bar" style="background: linear-gradient(to right, {colours})"></div>
-<div class="ticks"><span>0</span><span>1 = threshold</span><span>{THRESHOLDS_SHOWN:.0f} and more</span></div></div>"""
+def _map(evaluation: Evaluation, image: np.ndarray, heat: np.ndarray, name: str, what: str = "") -> dict[str, Any]:
+    """A map over its image, with its score in thresholds."""
+    threshold = draw.verdict_threshold(evaluation)
+    score = float(heat.max()) / threshold
+    alt = f"{evaluation.variant}, {what}, for {name}" if what else f"anomaly map of {evaluation.variant} for {name}"
+    return {
+        "source": _jpeg(overlay(image, heat, shared_scale(threshold))),
+        "alt": alt,
+        "variant": _variant(evaluation),
+        "what": f"{what}: " if what else "",
+        "score": score,
+        "outcome": "found" if score > 1 else "missed",
+        "wrong": score <= 1,
+    }
 
 
-def _charts(evaluations: list[Evaluation]) -> str:
-    labels = evaluations[0].labels
+def _charts(evaluations: list[Evaluation]) -> list[dict[str, Any]]:
+    labels, masks = evaluations[0].labels, evaluations[0].masks
     cards = [
         _card(
-            plots.score_histogram(evaluations),
+            draw.score_histogram(evaluations),
             "Scores of the test images",
             "Good: grey left of the line, colour right of it. Where grey and colour overlap, no threshold "
             "can tell normal from defective. Scores are divided by each model's threshold.",
         )
     ]
     if any(e.leakage is not None for e in evaluations):
-        cards.append(
-            _card(
-                plots.leakage_bars(evaluations),
-                "Leakage: how far the student goes from restoring to copying",
-                "Measured on pairs: an image without and with a defect. At 0 % the student describes the defective "
-                "image as it describes the normal one, and the whole defect shows in the map; at 100 % it "
-                "describes the defect as the teacher does, and none of it shows. The scales are grids over the "
-                f"image, from fine to coarse. {_pairs(evaluations)}",
-            )
+        leakage = _card(
+            draw.leakage_bars(evaluations),
+            "Leakage: how far the student goes from restoring to copying",
+            "Measured on pairs: an image without and with a defect. At 0 % the student describes the defective "
+            "image as it describes the normal one, and the whole defect shows in the map; at 100 % it "
+            "describes the defect as the teacher does, and none of it shows. The scales are grids over the "
+            "image, from fine to coarse.",
         )
+        cards.append(leakage | {"leakage": True})
     if 0 < labels.sum() < len(labels):
         cards.append(
             _card(
-                plots.roc_curves(evaluations),
+                draw.roc_curves(evaluations),
                 "ROC: defects found against false alarms",
                 "Every point is a possible threshold. Good: up the left side and along the top. The dot is "
                 "the threshold that the model uses, chosen without the test images.",
             )
         )
-    if evaluations[0].masks is not None and evaluations[0].masks.any():
+    if masks is not None and masks.any():
         cards.append(
             _card(
-                plots.pro_curves(evaluations),
+                draw.pro_curves(evaluations),
                 "PRO: area of the defects found",
                 "The same question for the maps: how much of each defect is marked when so many normal pixels "
                 "are marked too. AUPRO is the mean height of the curve.",
             )
         )
-    return f'<section><h2>Charts</h2><div class="cards">{"".join(cards)}</div></section>'
+    return cards
 
 
-def _synthetic(evaluations: list[Evaluation]) -> bool:
-    return any(e.leakage_from == "synthetic" for e in evaluations)
-
-
-def _pairs(evaluations: list[Evaluation]) -> str:
-    """What leakage was measured on."""
-    if _synthetic(evaluations):
-        return (
-            "<b>The defects here are synthetic</b>, pasted into normal test images, because the test set has no image "
-            "both with and without its defect. They are of the kind that ilm and mrkd were trained with, which favours "
-            "these two: on real defects their leakage may be higher."
-        )
-    return "Each pair is a defective test image and the same image without the defect."
-
-
-def _card(figure: style_figures.Picture, heading: str, text: str) -> str:
+def _card(figure: Picture, heading: str, text: str) -> dict[str, Any]:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=CHART_DPI)
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-    image = f'<img src="{source}" width="{width}" height="{height}" alt="{heading}">'
-    return f'<figure class="card"><h3>{heading}</h3>{image}<figcaption>{text}</figcaption></figure>'
+    return {"source": source, "width": width, "height": height, "heading": heading, "text": text}
 
 
-def _how_to_read(evaluations: list[Evaluation], data: AnomalyFolder, folder: Path) -> str:
+def _commands(evaluations: list[Evaluation], data: AnomalyFolder, folder: Path) -> dict[str, Any]:
+    """What to type next, word by word."""
     compared = [e.variant for e in evaluations if e.variant in VARIANTS]
     variants = ",".join(compared if len(compared) > 1 else ("rd", "mrkd"))
-    repeat = _command("benchmark", data.root, "--variants", variants, "--seeds", "0,1,2", "--out", "results")
-    run, train = folder / evaluations[-1].variant, ""
+    repeat = _words("benchmark", data.root, "--variants", variants, "--seeds", "0,1,2", "--out", "results")
+    run, try_it = folder / evaluations[-1].variant, []
     if not (run / "model.json").is_file():  # `mrkd-edu demo` leaves its models beside the report
         run = Path("my_run")
-        train = _command("train", data.root, "--variant", "mrkd", "--out", run) + "<br>\n"
-    predict = _command("predict", run, "photo.jpg", "--out", "predictions")
-    return f"""<section><h2>How to read this, and what next</h2>
-<ul>
-<li><b>Look at the hardest defects first.</b> Is the map cold on a defect that is plain to see? If the leakage is
-high, the student copies the defect. If it is low, the teacher hardly sees the defect: a larger image size or another
-teacher may help.</li>
-<li><b>Then at the false alarms.</b> Heat on dust, light or wear that is in fact normal means that too few
-training images show it. Add such images.</li>
-<li><b>Found, or well ranked?</b> AUROC asks only for the order of the scores. How many defects are found also
-depends on the threshold: a high AUROC with many missed defects means that the threshold is too high.</li>
-<li><b>Small differences may be chance.</b> One training is one draw. Before you call one variant better, repeat
-with other seeds:<br>
-{repeat}</li>
-<li><b>Try an image of your own:</b><br>
-{train}{predict}</li>
-</ul>
-<p>Run these commands in the folder in which the report was made.</p></section>"""
+        try_it.append(_words("train", data.root, "--variant", "mrkd", "--out", run))
+    return {"repeat": repeat, "try_it": [*try_it, _words("predict", run, "photo.jpg", "--out", "predictions")]}
 
 
-def _command(*words: str | Path) -> str:
+def _words(*words: str | Path) -> list[str]:
     """A line for the shell. Slashes also on Windows, whose shells know no quotes around a backslash."""
-    quoted = [escape(shlex.quote(w.as_posix() if isinstance(w, Path) else w)) for w in ("mrkd-edu", *words)]
-    # A browser would break a line after the first hyphen of an option; the style of a span forbids it.
-    return f"<code>{' '.join(f'<span>{w}</span>' if w.startswith('--') else w for w in quoted)}</code>"
-
-
-def _facts(facts: dict[str, str]) -> str:
-    if not facts:
-        return ""
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
-    return f"<section><h2>How it was made</h2><dl>{rows}</dl></section>"
-
-
-# ---- small things ------------------------------------------------------------------------------------------
-
-
-def _variant(evaluation: Evaluation) -> str:
-    """A variant's name with its colour beside it."""
-    colour = VARIANT_COLOURS.get(evaluation.variant, "#777777")
-    return f'<span class="variant"><i style="background:{colour}"></i>{escape(evaluation.variant)}</span>'
+    return [shlex.quote(w.as_posix() if isinstance(w, Path) else w) for w in ("mrkd-edu", *words)]
 
 
 def _columns(variants: int) -> str:

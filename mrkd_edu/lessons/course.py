@@ -18,8 +18,9 @@ from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.model import MRKD, Variant
 from mrkd_edu.recipe import RECIPES, budget
 from mrkd_edu.runtime.cache import cache_folder
-from mrkd_edu.study.benchmark import Row, benchmark
+from mrkd_edu.study.benchmark import benchmark
 from mrkd_edu.study.published import PAPERS_TEACHER
+from mrkd_edu.study.results import Row
 from mrkd_edu.study.run import Plan, run
 from mrkd_edu.toy import cached_toy
 

@@ -7,19 +7,11 @@ row, `results.keys.json` keeps the key of its run (see `run.run_key`), in which 
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder
@@ -27,22 +19,16 @@ from mrkd_edu.judging.detector import Baseline, Detector, Variant
 from mrkd_edu.model import BASELINES, VARIANTS
 from mrkd_edu.recipe import Distance
 from mrkd_edu.runtime.hardware import pick_device
-from mrkd_edu.runtime.names import cell, readable, tell
-from mrkd_edu.runtime.writing import alone, read_whole, whole_file
+from mrkd_edu.runtime.names import cell, readable
+from mrkd_edu.runtime.tables import text_of
 from mrkd_edu.study.controls import Control
-from mrkd_edu.study.evaluate import COPYING, COSTS, check_test_set, evaluate
+from mrkd_edu.study.evaluate import check_test_set, evaluate
 from mrkd_edu.study.neighbours import Neighbours
 from mrkd_edu.study.prepare import divide, finish, split
+from mrkd_edu.study.results import KEY, MEASURES, OWN, Results, Row
 from mrkd_edu.study.run import Plan, is_trained, run, run_key, say_how_long
 
-KEY = ("category", "variant", "distance", "seed", "backbone", "size", "steps")
-MEASURES = ("image_auroc", "pixel_auroc", "aupro", "f1_max", *COPYING, *COSTS)
 MEASURING = ("study/controls.py", "study/evaluate.py", "study/neighbours.py")  # code behind a row
-SHOWN = (*MEASURES[:6], "train_seconds")  # as many as fit into 80 columns; results.csv has all
-OWN = {"nn": "euclidean", "gauss": "mahalanobis"}  # baselines with one distance, whatever is asked for
-UNREADABLE = "\ufffd"  # stands for bytes that are no text
-Row = dict[str, str]
-Key = tuple[str, ...]
 
 
 def benchmark(
@@ -118,7 +104,7 @@ def benchmark(
             bar.set_postfix_str(f"{readable(data.name)} {mine.variant} seed {mine.seed}")
             if keys.get(key) != run_name:
                 result = evaluate(detector(data, mine, device), data, progress=False)
-                rows[key] = dict(zip(KEY, key, strict=True)) | {m: _text(result.metrics[m]) for m in MEASURES}
+                rows[key] = dict(zip(KEY, key, strict=True)) | {m: text_of(result.metrics[m]) for m in MEASURES}
                 table.add(key, rows[key], run_name)
             wanted.append(rows[key])
     return wanted
@@ -143,144 +129,3 @@ def detector(data: AnomalyFolder, plan: Plan, device: str = "auto") -> Detector:
     if not set(work.learned.paths) & set(work.held_out.paths):
         model.calibrate(model.predict(work.held_out.paths).score)
     return model
-
-
-class Results:
-    """`results.csv` in a folder, and beside it `results.keys.json`, which says what each row is a result of.
-
-    Neither is believed unread. A row counts as done if it parses whole, and if the keys know it, by a hash, as it
-    stands. Several benchmarks may write into one folder: each row is added to what is there at that moment.
-    """
-
-    def __init__(self, folder: str | Path):
-        self.path = Path(folder) / "results.csv"
-        self.keys_file = self.path.with_suffix(".keys.json")
-
-    def read(self, quiet: bool = False) -> tuple[dict[Key, Row], dict[Key, str]]:
-        """Rows by their key, and the names of the runs behind those that count as done; `quiet`: it was said before.
-
-        Raises:
-            ValueError: the file is another table than a benchmark's.
-        """
-        rows = read_results(self.path, quiet)
-        try:
-            known = json.loads(read_whole(self.keys_file))
-            marks = {tuple(entry["key"]): (entry["run"], entry["row"]) for entry in known}
-        except FileNotFoundError:
-            return rows, {}
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            if not quiet:
-                tell(f"{self.keys_file} is damaged: what {self.path.name} holds is measured again.")
-            return rows, {}
-        return rows, {key: marks[key][0] for key, row in rows.items() if key in marks and marks[key][1] == _mark(row)}
-
-    def add(self, key: Key, row: Row, run_name: str) -> None:
-        """Write one row more, or in place of an older one."""
-        with alone(self.path.with_name(".results.lock"), "", lambda: None):
-            rows, keys = self.read(quiet=True)
-            rows[key], keys[key] = row, run_name
-            with whole_file(self.path, newline="") as file:
-                writer = csv.DictWriter(file, KEY + MEASURES)
-                writer.writeheader()
-                writer.writerows(rows.values())
-            entries = [{"key": k, "run": run, "row": _mark(rows[k])} for k, run in keys.items()]
-            with whole_file(self.keys_file) as file:
-                file.write(json.dumps(entries, indent=1) + "\n")
-
-
-def read_results(path: str | Path, quiet: bool = False) -> dict[Key, Row]:
-    """Rows of a `results.csv` by their key; empty where there is no file yet.
-
-    A row that does not parse whole is left out, and that is said.
-
-    Raises:
-        ValueError: the file is another table than a benchmark's.
-    """
-    path = Path(path)
-    try:
-        text = read_whole(path).decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return {}
-    lines = text.replace("\0", UNREADABLE).splitlines()  # one row a line: names have no line breaks, see `names.py`
-    if not lines:
-        return {}
-    if _values(lines[0]) != KEY + MEASURES:
-        raise ValueError(f"{path} is not a benchmark's table (its columns differ). Choose another --out.")
-    rows, broken = {}, 0
-    for line in lines[1:]:
-        row = dict(zip(KEY + MEASURES, _values(line), strict=False))
-        if len(_values(line)) == len(KEY + MEASURES) and _parses(row):
-            rows[tuple(row[name] for name in KEY)] = row
-        else:
-            broken += 1
-    if broken and not quiet:
-        tell(f"{path}: {broken} damaged {'row was' if broken == 1 else 'rows were'} left out.")
-    return rows
-
-
-def _values(line: str) -> tuple[str, ...]:
-    try:
-        return tuple(next(csv.reader([line]), ()))
-    except csv.Error:
-        return ()
-
-
-def _parses(row: Row) -> bool:
-    """Whether a row is one that was written here: whole numbers, measures that are finite or empty."""
-    try:
-        whole = all(int(row[name]) >= 0 for name in ("seed", "size", "steps"))
-        finite = all(math.isfinite(float(row[name])) for name in MEASURES if row[name])
-    except ValueError:
-        return False
-    known = row["variant"] in (*BASELINES, *VARIANTS) and bool(row["category"])
-    return whole and finite and known and UNREADABLE not in "".join(row.values())
-
-
-def _mark(row: Row) -> str:
-    """A hash of a row as it stands."""
-    return hashlib.blake2b(json.dumps(row, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def summary(rows: Iterable[Row]) -> Table:
-    """Means over the seeds, with their standard deviation below, as a table that fits into 80 columns."""
-    rows = list(rows)
-    several = len({row.get("distance") for row in rows if row["variant"] not in OWN}) > 1
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        name = row["variant"]
-        if several and name not in OWN:
-            name += f"\n{row['distance']}"
-        groups.setdefault((row["category"], name), []).append(row)
-    seeds = sorted({len(members) for members in groups.values()})
-    title = f"mean ± standard deviation over seeds (number of seeds: {', '.join(map(str, seeds))})"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ("category", "variant", *SHOWN):
-        header = {"train_seconds": "train\ns", "ms_per_image": "ms per\nimage"}.get(name, name.replace("_", "\n"))
-        table.add_column(header, justify="right" if name in SHOWN else "left", overflow="fold")
-    shown = None
-    for (category, variant), members in groups.items():
-        if shown not in (None, category):
-            table.add_section()
-        cells = [mean_and_spread(members, m).replace(" ±", "\n±") for m in SHOWN]
-        table.add_row("" if category == shown else escape(category), variant, *cells)
-        shown = category
-    return table
-
-
-def mean_and_spread(rows: Sequence[Row], measure: str) -> str:
-    """Mean ± sample standard deviation of one column; the mean alone for one row, a dash for none.
-
-    Example:
-        >>> mean_and_spread([{"aupro": "0.9"}, {"aupro": "0.8"}], "aupro")
-        '0.850 ±0.071'
-    """
-    values = np.array([float(row[measure]) for row in rows if row[measure]])
-    digits = 1 if measure in COSTS else 3
-    if len(values) == 0:
-        return "-"
-    mean = f"{values.mean():.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ±{values.std(ddof=1):.{digits}f}"
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else f"{value:.6g}"

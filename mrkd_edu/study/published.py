@@ -6,8 +6,9 @@ method stands its baseline, RD4AD, which is our variant `rd`. There is one numbe
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
+
+import pandas as pd
 
 SOURCE = Path(__file__).with_name("paper_tables.csv")
 PAPERS_TEACHER, PAPERS_SIZE = "wide_resnet50_2", 256  # pixels
@@ -34,10 +35,6 @@ def published(measure: str) -> dict[str, dict[str, float]]:
     """
     if measure not in PUBLISHED_MEASURES:
         raise ValueError(f"The paper prints {', '.join(PUBLISHED_MEASURES)}, but not {measure!r}.")
-    with SOURCE.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    return {
-        row["category"]: {v: round(float(row[f"{column}_{measure}"]) / 100, 4) for v, column in COLUMNS.items()}
-        for row in rows
-        if row["category"] != "average"
-    }
+    columns = {f"{column}_{measure}": variant for variant, column in COLUMNS.items()}
+    table = pd.read_csv(SOURCE, comment="#", index_col="category").drop(index="average")[list(columns)]
+    return (table.rename(columns=columns) / 100).round(4).to_dict("index")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.runtime.checkpoint import History
 from mrkd_edu.runtime.hardware import pick_device
 from mrkd_edu.runtime.manifest import ModelError
-from mrkd_edu.runtime.writing import whole_file
+from mrkd_edu.runtime.tables import write_table
 from mrkd_edu.study.evaluate import check_test_set, evaluate
 from mrkd_edu.study.prepare import Plan, build, conclude, divide
 from mrkd_edu.study.run import can_keep, home_of
@@ -159,11 +158,7 @@ def watched(
 
 def write_looks(path: str | Path, looks: Sequence[Look]) -> None:
     """Looks as a CSV file, leakage with one column a scale."""
-    with whole_file(path, newline="") as file:
-        writer = csv.writer(file)
-        scales = max(len(look.leakage or []) for look in looks)
-        names = ["recipe", "variant", "seed", "step", "seconds", "loss", "image_auroc", "ceiling", "pixel_auroc"]
-        writer.writerow([*names, *(f"leakage_{k + 1}" for k in range(scales))])
-        for look in looks:
-            values = [*(getattr(look, name) for name in names), *(look.leakage or [])]
-            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
+    scales = max(len(look.leakage or []) for look in looks)
+    names = ["recipe", "variant", "seed", "step", "seconds", "loss", "image_auroc", "ceiling", "pixel_auroc"]
+    rows = ([*(getattr(look, name) for name in names), *(look.leakage or [])] for look in looks)
+    write_table(path, [*names, *(f"leakage_{k + 1}" for k in range(scales))], rows)

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from mrkd_edu.figures.style import MINUS, Picture, colour_of, in_our_style
 from mrkd_edu.lessons.pictures.comparing import PanelValues, name_of, signed
 from mrkd_edu.lessons.statistics import beyond_spread
-from mrkd_edu.study.benchmark import Row
 from mrkd_edu.study.published import PAPERS_SIZE, PAPERS_TEACHER, published
+from mrkd_edu.study.results import Row
 
 PAPERS_FEWEST_STEPS = 600  # 200 epochs of toothbrush, the smallest category of MVTec AD
 HERE_GROUND = "#FFF6DD"  # behind everything that was measured here, where the paper stands beside it
