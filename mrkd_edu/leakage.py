@@ -59,7 +59,7 @@ def leakage_sums(normal: FeaturePair, defective: FeaturePair, mask: Tensor) -> T
     for k in range(len(normal[0])):
         t, s, t_defect, s_defect = (unit(f[k]) for f in (*normal, *defective))
         way, gone = t_defect - s, s_defect - s  # r and s, (B, C, h, w)
-        inside = mask_at_scale(mask, (t.shape[-2], t.shape[-1]))  # (B, h, w)
+        inside = mask_at_scale(mask.to(t.device), (t.shape[-2], t.shape[-1]))  # (B, h, w)
         inside &= (t_defect != t).any(1)
         sums.append(torch.stack([(gone * way).sum(1)[inside].sum(), (way * way).sum(1)[inside].sum()]))
     return torch.stack(sums, 1)  # (2, K)

@@ -186,6 +186,7 @@ class Restorer(Detector):
     @torch.no_grad()
     def distances(self, teacher: list[Tensor], student: list[Tensor]) -> list[Tensor]:
         """:math:`T_k` and :math:`S_k` to the model's distance at each position, K maps (B, h_k, w_k)."""
+        teacher, student = ([m.to(self.device) for m in maps] for maps in (teacher, student))
         if self.settings.distance == "mahalanobis":
             return self.mahalanobis(teacher, student)
         return [cosine_distance(t, s, self.floor) for t, s in zip(teacher, student, strict=True)]

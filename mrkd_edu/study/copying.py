@@ -141,7 +141,7 @@ class Answers:
         """Anomaly maps (N, S, S): of the `"normal"` images, and of the defective ones `"copied"` and `"restored"`."""
         (t, s), (t_defect, s_defect) = self.normal, self.defective
         sides = {"normal": (t, s), "copied": (t_defect, s_defect), "restored": (t_defect, s)}
-        return {name: self.model.compare(*side).numpy() for name, side in sides.items()}
+        return {name: self.model.compare(*side).cpu().numpy() for name, side in sides.items()}
 
 
 def answers(model: MRKD, pairs: Pairs) -> Answers:
@@ -203,7 +203,7 @@ def copying_cost(seen: Answers, pairs: Pairs) -> Cost:
         steps=len(losses),
         loss=float(np.mean(losses[-20:])),
         leakage=(top / bottom).tolist(),
-        good=image_score(model.compare(*_features(model, pairs.good))).numpy(),
+        good=image_score(model.compare(*_features(model, pairs.good))).cpu().numpy(),
         copied=maps["copied"].max(axis=(1, 2)),
         restored=maps["restored"].max(axis=(1, 2)),
         lost=float(1 - left / whole),
