@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from mrkd_edu.judging.detector import Variant
-from mrkd_edu.model import MRKD, VARIANTS
+from mrkd_edu.data import AnomalyFolder
+from mrkd_edu.judging.detector import Baseline, Variant
+from mrkd_edu.model import BASELINES, MRKD, VARIANTS
 from mrkd_edu.recipe import Recipe
 from mrkd_edu.runtime.hardware import quick_dtype
+from mrkd_edu.study.benchmark import detector
+from mrkd_edu.study.copying import answers, copying_cost, read_pairs
+from mrkd_edu.study.evaluate import evaluate
+from mrkd_edu.study.prepare import Plan
+from mrkd_edu.toy import make_toy
 from mrkd_edu.train import fit
 
 pytestmark = [
@@ -73,3 +80,23 @@ def test_training_goes_on_from_its_checkpoint(images: torch.Tensor, tmp_path: Pa
 
 def test_the_quick_format_is_half_as_wide() -> None:
     assert quick_dtype(torch.device("cuda")) in (torch.bfloat16, torch.float16)
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS, *BASELINES])
+def test_a_run_is_evaluated_as_on_the_cpu(variant: Variant | Baseline, tmp_path: Path) -> None:
+    """From images to every number, leakage and the cost of copying included, on either device."""
+    data = AnomalyFolder(make_toy(tmp_path, "fabric", train=16, test_good=3, test_defective=6, size=64))
+    recipe = replace(RECIPE, distance="mahalanobis")
+    plan = Plan(variant, size=64, recipe=recipe, precision="fp32")
+    there, here = detector(data, plan, "cuda"), detector(data, plan, "cpu")
+    if not isinstance(there, MRKD):  # nothing was trained: the two are the same but for rounding
+        a, b = (evaluate(model, data, progress=False) for model in (there, here))
+        torch.testing.assert_close(torch.from_numpy(a.score), torch.from_numpy(b.score), atol=0.05, rtol=0.05)
+        return
+    on_gpu = evaluate(there, data, progress=False)
+    pairs = read_pairs(data, 64)
+    cost = copying_cost(answers(there, pairs), pairs)
+    on_cpu = evaluate(there.to("cpu"), data, progress=False)
+    torch.testing.assert_close(torch.from_numpy(on_gpu.score), torch.from_numpy(on_cpu.score), atol=0.05, rtol=0.05)
+    assert on_gpu.leakage == pytest.approx(on_cpu.leakage, abs=0.02)
+    assert cost.leakage == pytest.approx(on_gpu.leakage, abs=0.02)
