@@ -129,19 +129,3 @@ def centre(mask: np.ndarray) -> tuple[float, float]:
     depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     row, col = np.unravel_index(int(depth.argmax()), mask.shape)
     return (float(row) + 0.5) / mask.shape[0], (float(col) + 0.5) / mask.shape[1]
-
-
-def pca_share(maps: Tensor, components: int = 3) -> float:
-    """Share of the features' variance that lies in the directions shown by `pca_colours`.
-
-    Args:
-        maps: as there.
-        components: how many directions.
-
-    Example:
-        >>> round(pca_share(torch.randn(3, 16, 16)), 3)
-        1.0
-    """
-    vectors = as_vectors(maps)
-    values = torch.linalg.eigvalsh((vectors - vectors.mean(0)).T @ (vectors - vectors.mean(0)))  # ascending
-    return float(values[-components:].sum() / values.sum())

@@ -1,6 +1,6 @@
 """Pictures of overgeneralisation: leakage by kind of defect, against its strength, and over the steps of a training.
 
-The rules are those of `plots.py`: results in, a new picture out; one colour per variant; titles that say the finding.
+Results in, a new picture out; one colour per variant; titles that say the finding.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter, ScalarFormatter
 
+from mrkd_edu.figures.axes import heat_table, new_grid
 from mrkd_edu.figures.style import Picture, colour_of, dashes, in_our_style
 from mrkd_edu.study.snapshots import Look
 
@@ -26,7 +26,7 @@ def theatre_curves(acts: Sequence[Look]) -> Picture:
     student restored the normal images; the gap to the line is what copying costs.
 
     Args:
-        acts: what `overgeneralisation.theatre` gives, of one or several recipes and seeds.
+        acts: what `study.snapshots.look_at_snapshots` gives, of one or several recipes and seeds.
 
     Raises:
         ValueError: there are none.
@@ -39,8 +39,7 @@ def theatre_curves(acts: Sequence[Look]) -> Picture:
     if not acts:
         raise ValueError("there are no acts to draw")
     recipes = list(dict.fromkeys(a.recipe for a in acts))
-    figure = Picture(figsize=(10, 4.6 * len(recipes)), layout="constrained")
-    axes = figure.subplots(len(recipes), 2, sharey="col", squeeze=False)
+    figure, axes = new_grid(len(recipes), 2, 10, 4.6 * len(recipes), sharey="col")
     for (left, right), recipe in zip(axes, recipes, strict=True):
         _one_recipe(left, right, [a for a in acts if a.recipe == recipe], f"{recipe}: " if recipe else "")
     low, high = axes[0, 1].get_ylim()
@@ -99,7 +98,7 @@ def leakage_kinds(by_variant: Mapping[str, Mapping[str, Sequence[float]]], strid
     """Leakage of each kind of defect at each scale, one panel a variant, one colour scale for all.
 
     Args:
-        by_variant: variant to what `overgeneralisation.leakage_by_kind` gives.
+        by_variant: variant to what `study.leakage_by_kind.leakage_by_kind` gives.
         strides: of the scales.
 
     Raises:
@@ -115,37 +114,23 @@ def leakage_kinds(by_variant: Mapping[str, Mapping[str, Sequence[float]]], strid
     kinds = list(next(iter(by_variant.values())))
     values = [v for found in by_variant.values() for scales in found.values() for v in scales]
     low, top = min(0.0, *values), max(0.3, *values)
-    figure = Picture(figsize=(1.6 + 3.1 * len(by_variant), 1.6 + 0.5 * len(kinds)), layout="constrained")
-    axes = figure.subplots(1, len(by_variant), squeeze=False)[0]
+    figure, [axes] = new_grid(1, len(by_variant), 1.6 + 3.1 * len(by_variant), 1.6 + 0.5 * len(kinds))
     for ax, (variant, found) in zip(axes, by_variant.items(), strict=True):
         grid = 100 * np.array([found[kind] for kind in kinds])  # (kinds, K)
-        seaborn.heatmap(
-            grid,
-            ax=ax,
-            vmin=100 * low,
-            vmax=100 * top,
-            cmap="cividis",
-            annot=grid.round() + 0.0,  # + 0.0: no "-0"
-            fmt=".0f",
-            xticklabels=[str(s) for s in strides],
-            yticklabels=kinds if ax is axes[0] else False,
-            cbar=ax is axes[-1],
-            cbar_kws={"label": "leakage in %: 0 restored, 100 copied"},
-        )
-        ax.set_xlabel("stride of the scale, pixels")
-        ax.tick_params(axis="y", rotation=0)
+        look = {"vmin": 100 * low, "vmax": 100 * top, "cbar_kws": {"label": "leakage in %: 0 restored, 100 copied"}}
+        numbers = grid.round() + 0.0  # + 0.0: no "-0"
+        names = kinds if ax is axes[0] else False
+        heat_table(ax, grid, strides, names, annot=numbers, fmt=".0f", cbar=ax is axes[-1], **look)
         ax.set_title(f"{variant} copies {grid.mean():.0f} %", loc="center")
     return figure
 
 
 @in_our_style
-def leakage_strengths(
-    by_variant: Mapping[str, Mapping[str, np.ndarray]], strengths: Sequence[float]
-) -> Picture:
+def leakage_strengths(by_variant: Mapping[str, Mapping[str, np.ndarray]], strengths: Sequence[float]) -> Picture:
     """Leakage against the strength of the defect, one panel a kind.
 
     Args:
-        by_variant: variant to what `overgeneralisation.leakage_by_strength` gives.
+        by_variant: variant to what `study.leakage_by_kind.leakage_by_strength` gives.
         strengths: those that it was asked for.
 
     Raises:
@@ -154,8 +139,7 @@ def leakage_strengths(
     if not by_variant:
         raise ValueError("there is no leakage to draw")
     kinds = list(next(iter(by_variant.values())))
-    figure = Picture(figsize=(0.8 + 2.3 * len(kinds), 3.6), layout="constrained")
-    axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    figure, [axes] = new_grid(1, len(kinds), 0.8 + 2.3 * len(kinds), 3.6, sharey=True)
     for ax, kind in zip(axes, kinds, strict=True):
         for variant, found in by_variant.items():
             style = dashes(list(by_variant).index(variant))  # models of one variant have one colour
@@ -163,8 +147,7 @@ def leakage_strengths(
             ax.plot(strengths, means, marker="o", color=colour_of(variant), linestyle=style, label=variant)
         ax.axhline(0, color="black", linewidth=1)
         ax.set_title(kind)
-        ax.set_xlabel("strength")
-        ax.set_xlim(0, 1.05)
+        ax.set(xlabel="strength", xlim=(0, 1.05))
     axes[0].set_ylabel(LEAKS)
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(by_variant))

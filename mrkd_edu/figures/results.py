@@ -12,7 +12,7 @@ from sklearn.metrics import roc_curve
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_image
-from mrkd_edu.figures.axes import frameless, new_chart, set_title, share_axes
+from mrkd_edu.figures.axes import bars_beside, frameless, new_chart, new_grid, set_title, share_axes
 from mrkd_edu.figures.heat import outline, overlay, shared_scale, threshold_bar
 from mrkd_edu.figures.style import NORMAL_COLOUR, SPACE, TIMES, Picture, colour_of, dashes, in_our_style
 from mrkd_edu.metrics import pro_curve
@@ -76,11 +76,10 @@ def examples(data: AnomalyFolder, size: int = 256) -> Picture:
     kinds = sorted(first, key=lambda kind: (kind != "good", kind))
     columns = min(6, len(kinds))
     rows = -(-len(kinds) // columns)
-    figure = Picture(figsize=(2.3 * columns, 2.7 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax in axes:
+    figure, axes = new_grid(rows, columns, 2.3 * columns, 2.7 * rows)
+    for ax in axes.flat:
         ax.axis("off")
-    for ax, kind in zip(axes, kinds, strict=False):  # the last row may have places left
+    for ax, kind in zip(axes.flat, kinds, strict=False):  # the last row may have places left
         image = read_image(data.test[first[kind]].path, size)  # (S, S, 3)
         ax.imshow(image if masks is None or kind == "good" else outline(image, masks[first[kind]]))
         ax.set_title(kind)
@@ -91,8 +90,8 @@ def examples(data: AnomalyFolder, size: int = 256) -> Picture:
 def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     """Chosen test images, one a row: the photograph with its true defect, then the map of each variant.
 
-    Below each map stand the image's score in thresholds and the verdict. All maps share one colour scale, see the
-    top of this file.
+    Below each map stand the image's score in thresholds and the verdict. All maps share one colour scale, see
+    `heat.shared_scale`.
 
     Args:
         evaluations: one, or several of the same test set.
@@ -106,10 +105,8 @@ def comparison(evaluations: Evaluations, indices: Sequence[int]) -> Picture:
     if len(indices) == 0:
         raise ValueError("comparison needs at least one index of a test image")
     rows, columns = len(indices), 1 + len(evaluations)
-    figure = Picture(figsize=(2.7 * columns + 1.1, 3.25 * rows + 0.5), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.ravel():
-        frameless(ax)
+    figure, axes = new_grid(rows, columns, 2.7 * columns + 1.1, 3.25 * rows + 0.5)
+    frameless(*axes.flat)
     masks = evaluations[0].masks
     for row, index in zip(axes, indices, strict=True):
         sample = evaluations[0].samples[index]
@@ -141,9 +138,8 @@ def score_histogram(evaluations: Evaluations) -> Picture:
     step = (together.max() - together.min() + 0.04) / 40
     first, last = np.floor((together.min() - 1) / step), np.ceil((together.max() - 1) / step)
     bins = 1 + step * np.arange(first - 1, last + 2)  # an edge at the threshold: no bar reaches across it
-    figure = Picture(figsize=(6.4, 0.7 + 2.3 * len(evaluations)), layout="constrained")
-    panels = figure.subplots(len(evaluations), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, evaluation, scores in zip(panels, evaluations, relative, strict=True):
+    figure, axes = new_grid(len(evaluations), 1, 6.4, 0.7 + 2.3 * len(evaluations), sharex=True)
+    for ax, evaluation, scores in zip(axes.flat, evaluations, relative, strict=True):
         labels = evaluation.labels
         groups = (("normal", 0, NORMAL_COLOUR), ("defective", 1, colour_of(evaluation.variant)))
         for name, label, colour in groups:
@@ -157,7 +153,7 @@ def score_histogram(evaluations: Evaluations) -> Picture:
         ax.set_ylim(0, 1.35 * ax.get_ylim()[1])  # room for the legend
         ax.legend(loc="upper center", ncols=3)
         set_title(ax, _counted(evaluation))
-    panels[-1].set_xlabel("image score / threshold")
+    axes[-1, 0].set_xlabel("image score / threshold")
     return figure
 
 
@@ -236,17 +232,13 @@ def leakage_bars(evaluations: Evaluations) -> Picture:
     scales_shown = max(len(scales) for _, scales in shown)
     ends = {1: "fine", scales_shown: "coarse"} if scales_shown > 1 else {}
     ticks = [f"scale {k}\n{ends.get(k, '')}" for k in range(1, scales_shown + 1)] + ["mean"]
-    places = np.arange(len(ticks))
-    width = 0.8 / len(shown)
     figure, ax = new_chart()
     for i, (evaluation, scales) in enumerate(shown):
         alone = scales if len(scales) == scales_shown else [np.nan] * scales_shown  # other scales: only the mean
         heights = [*alone, float(np.mean(scales))]
-        at = places + (i - (len(shown) - 1) / 2) * width
-        bars = ax.bar(at, heights, 0.92 * width, color=colour_of(evaluation.variant), label=evaluation.variant)
-        if len(shown) <= 3:  # more would run into each other
-            numbers = ["" if np.isnan(h) else str(round(100 * h)) for h in heights]
-            ax.bar_label(bars, numbers, padding=2, fontsize=11)
+        numbers = ["" if np.isnan(h) else str(round(100 * h)) for h in heights]
+        numbers = numbers if len(shown) <= 3 else []  # more would run into each other
+        bars_beside(ax, (i, len(shown)), heights, numbers, evaluation.variant, colour_of(evaluation.variant))
     highest = max(max(scales) for _, scales in shown)
     top = 1.15 if highest > 0.4 else max(0.1, 1.25 * highest)  # small leakages are shown large, and the axis says so
     marks = [(0, "restores\nthe normal\nimage", "-"), (1, "copies\nthe defect", "--")]
@@ -256,7 +248,7 @@ def leakage_bars(evaluations: Evaluations) -> Picture:
     if top < 1:
         ax.text(1.02, 0.97, "(100 % copies\nthe defect)", transform=ax.transAxes, va="top", fontsize=11)
     ax.set_ylim(1.15 * min(0.0, *(min(scales) for _, scales in shown)), max(top, 1.1 * highest))
-    ax.set_xticks(places, ticks)
+    ax.set_xticks(range(len(ticks)), ticks)
     ax.set_ylabel("leakage")
     ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mrkd_edu.figures.axes import head_row, new_grid
 from mrkd_edu.figures.heat import outline
 from mrkd_edu.figures.style import Picture, in_our_style
 from mrkd_edu.toy import CATEGORIES, render_normal, render_pair
@@ -16,7 +17,7 @@ def defect_sheet(category: str, *, strengths: Sequence[float] = SHOWN, size: int
     """Every kind of defect of a category, one a row: the normal twin, growing strength, and the true outline.
 
     Args:
-        category: a key of `data.factory.CATEGORIES`.
+        category: a key of `toy.CATEGORIES`.
         strengths: in (0, 1].
         size: side of a picture, pixels.
         seed: of product, light and defect.
@@ -28,8 +29,7 @@ def defect_sheet(category: str, *, strengths: Sequence[float] = SHOWN, size: int
     """
     kinds = list(CATEGORIES[category].defects)
     columns = ["normal twin", *(f"strength {s:g}" for s in strengths), "true outline"]
-    figure = Picture(figsize=(1.9 * len(columns) + 0.4, 1.95 * len(kinds) + 0.3), layout="constrained")
-    axes = figure.subplots(len(kinds), len(columns), squeeze=False)
+    figure, axes = new_grid(len(kinds), len(columns), 1.9 * len(columns) + 0.4, 1.95 * len(kinds) + 0.3)
     for row, kind in zip(axes, kinds, strict=True):
         pairs = [render_pair(category, kind, s, size=size, seed=seed) for s in strengths]
         images = [pairs[-1].normal, *(p.defective for p in pairs), outline(pairs[-1].defective, pairs[-1].mask)]
@@ -37,8 +37,7 @@ def defect_sheet(category: str, *, strengths: Sequence[float] = SHOWN, size: int
             ax.imshow(image)
             ax.set(xticks=[], yticks=[])
         row[0].set_ylabel(kind)
-    for ax, title in zip(axes[0], columns, strict=True):
-        ax.set_title(title, loc="center", fontsize=12)
+    head_row(axes[0], columns, loc="center", fontsize=12)
     return figure
 
 
@@ -50,8 +49,7 @@ def normal_sheet(*, number: int = 5, size: int = 192) -> Picture:
         number: pictures of each category.
         size: side of a picture, pixels.
     """
-    figure = Picture(figsize=(1.9 * number + 0.4, 1.95 * len(CATEGORIES)), layout="constrained")
-    axes = figure.subplots(len(CATEGORIES), number, squeeze=False)
+    figure, axes = new_grid(len(CATEGORIES), number, 1.9 * number + 0.4, 1.95 * len(CATEGORIES))
     for row, category in zip(axes, CATEGORIES, strict=True):
         for seed, ax in enumerate(row):
             ax.imshow(render_normal(category, size=size, seed=seed))

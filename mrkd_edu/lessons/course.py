@@ -63,7 +63,7 @@ def playground(category: str = "surface") -> tuple[AnomalyFolder, dict[str, MRKD
     """The images and the two students of the playground, trained by the lessons' plan where no lesson has done so.
 
     Args:
-        category: a key of `data.factory.CATEGORIES`.
+        category: a key of `toy.CATEGORIES`.
     """
     data = AnomalyFolder(cached_toy(category))
     return data, {"rd": run(data, lesson_plan("rd")), "mrkd": run(data, lesson_plan("mrkd"))}

@@ -182,7 +182,7 @@ def region_overlaps(maps: ArrayLike, masks: ArrayLike, thresholds: ArrayLike) ->
         regions += [anomaly_map[numbered == r] for r in range(1, count + 1)]
     thresholds = np.asarray(thresholds)
     normal = maps[~masks]
-    shares = np.array([_share_at_least(part, thresholds) for part in [normal, *regions]])  # (1 + R, P)
+    shares = np.array([share_at_least(part, thresholds) for part in [normal, *regions]])  # (1 + R, P)
     return shares[0], shares[1:]
 
 
@@ -233,6 +233,6 @@ def per_image_scale(maps: Array) -> Array:
     return (maps - low) / np.maximum(high - low, np.finfo(maps.dtype).tiny)
 
 
-def _share_at_least(values: Array, thresholds: Array) -> Array:
+def share_at_least(values: Array, thresholds: Array) -> Array:
     """Share of the values that reach each threshold: (P,)."""
     return 1 - np.searchsorted(np.sort(values), thresholds, side="left") / len(values)

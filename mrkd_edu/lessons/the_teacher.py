@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from mrkd_edu.figures.features import as_vectors
@@ -19,7 +20,6 @@ def length_share(maps: Tensor) -> np.ndarray:
         the positions of an image.
 
     Example:
-        >>> import torch
         >>> length_share(torch.tensor([[[1.0, 3.0]]])).tolist()
         [[0.1..., 0.8...]]
     """
@@ -52,7 +52,6 @@ def channel_shares(maps: Tensor) -> np.ndarray:
         float (C,), descending, sum 1. With equal channels each has 1 / C.
 
     Example:
-        >>> import torch
         >>> channel_shares(torch.tensor([1.0, 2.0]).view(2, 1, 1)).tolist()
         [0.8..., 0.2...]
     """
@@ -67,9 +66,24 @@ def mean_share(maps: Tensor) -> float:
         maps: (C, h, w) or (N, C, h, w).
 
     Example:
-        >>> import torch
         >>> mean_share(torch.ones(4, 8, 8)), mean_share(torch.tensor([[[1.0, -1.0]]]))
         (1.0, 0.0)
     """
     vectors = as_vectors(maps)
     return float(vectors.mean(0).square().sum() / vectors.square().sum(1).mean())
+
+
+def pca_share(maps: Tensor, components: int = 3) -> float:
+    """Share of the features' variance that lies in the directions shown by `figures.features.pca_colours`.
+
+    Args:
+        maps: as there.
+        components: how many directions.
+
+    Example:
+        >>> round(pca_share(torch.randn(3, 16, 16)), 3)
+        1.0
+    """
+    vectors = as_vectors(maps)
+    values = torch.linalg.eigvalsh((vectors - vectors.mean(0)).T @ (vectors - vectors.mean(0)))  # ascending
+    return float(values[-components:].sum() / values.sum())

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from mrkd_edu.figures.axes import new_grid
 from mrkd_edu.figures.style import MINUS, Picture
 
 MEASURE_NAMES = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "aupro": "AUPRO", "leakage": "leakage"}
@@ -15,12 +16,12 @@ SEED_MARKERS = ("o", "s", "^", "D", "v", "P")
 PanelValues = Mapping[str, Mapping[str, Sequence[float]]]
 
 
-def panels(number: int, width: float, height: float) -> tuple[Picture, list[Axes]]:
-    """Up to two panels a row."""
+def panels(number: int, width: float, height: float, room: float = 0.4) -> tuple[Picture, list[Axes]]:
+    """Up to two panels a row, of some inches each; `room` is what the legend takes."""
     columns = min(2, number)
     rows = -(-number // columns)
-    figure = Picture(figsize=(width * columns, height * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    figure, grid = new_grid(rows, columns, width * columns, height * rows + room)
+    axes = grid.ravel().tolist()
     for ax in axes[number:]:
         ax.set_visible(False)
     return figure, axes[:number]

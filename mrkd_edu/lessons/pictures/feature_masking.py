@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-import seaborn
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from mrkd_edu.figures.axes import not_stretched, percent
+from mrkd_edu.figures.axes import bars_beside, heat_table, new_chart, new_grid, not_stretched, percent
 from mrkd_edu.figures.style import Picture, colour_of, in_our_style
 from mrkd_edu.lessons.feature_masking import known, score_spread
 from mrkd_edu.lessons.pictures.image_masking import METHOD_COLOURS
@@ -31,8 +30,7 @@ def masks_on_image(image: np.ndarray, masks: Mapping[float, Sequence[np.ndarray]
     if not masks:
         raise ValueError("there is no mask to show")
     columns = len(next(iter(masks.values())))
-    figure = Picture(figsize=(2.3 * columns + 0.5, 2.5 * len(masks) + 0.4), layout="constrained")
-    axes = figure.subplots(len(masks), columns, squeeze=False)
+    figure, axes = new_grid(len(masks), columns, 2.3 * columns + 0.5, 2.5 * len(masks) + 0.4)
     shares = []
     for row, (drop, scales) in zip(axes, masks.items(), strict=True):
         for ax, mask in zip(row, scales, strict=True):
@@ -71,20 +69,16 @@ def mask_reach(changes: Mapping[str, np.ndarray], strides: Sequence[int]) -> Pic
     """
     if not changes:
         raise ValueError("there is no change to draw")
-    figure = Picture(figsize=(4.3 * len(changes) + 1.0, 4.4), layout="constrained")
-    axes = figure.subplots(1, len(changes), squeeze=False)[0]
+    figure, [axes] = new_grid(1, len(changes), 4.3 * len(changes) + 1.0, 4.4)
     top = 100 * max(float(grid.max()) for grid in changes.values())
     for ax, (place, grid) in zip(axes, changes.items(), strict=True):
-        seaborn.heatmap(
-            100 * grid, ax=ax, vmin=0, vmax=top, cmap="cividis", annot=True, fmt=".0f", square=True,
-            xticklabels=[str(s) for s in strides], yticklabels=[str(s) for s in strides] if ax is axes[0] else False,
-            cbar=ax is axes[-1], cbar_kws={"label": "relative change of the output, %", "shrink": 0.8},
-        )
+        look = {"vmin": 0, "vmax": top, "cbar_kws": {"label": "relative change of the output, %", "shrink": 0.8}}
+        names = [str(s) for s in strides] if ax is axes[0] else False
+        heat_table(ax, 100 * grid, strides, names, annot=True, fmt=".0f", square=True, cbar=ax is axes[-1], **look)
         ax.set_xlabel("scale that changes (stride, pixels)")
         others = int((grid > 0).sum() - (np.diag(grid) > 0).sum())
         ax.set_title(f"{place}:\n{others} other scales change", loc="center")
     axes[0].set_ylabel("scale that is masked (stride, pixels)")
-    axes[0].tick_params(axis="y", rotation=0)
     return figure
 
 
@@ -98,8 +92,7 @@ def restoration_pictures(image: np.ndarray, maps: Mapping[str, np.ndarray], erro
         errors: name to `hidden_error`, for those maps that have one.
     """
     columns = 1 + len(maps)
-    figure = Picture(figsize=(2.3 * columns, 3.4), layout="constrained")
-    axes = figure.subplots(1, columns)
+    figure, [axes] = new_grid(1, columns, 2.3 * columns, 3.4)
     axes[0].imshow(image)
     axes[0].set_title("image", fontsize=12)
     for ax, (name, colours) in zip(axes[1:], maps.items(), strict=True):
@@ -127,13 +120,10 @@ def hidden_errors(errors: Mapping[str, Sequence[float]], strides: Sequence[int])
     """
     if not errors:
         raise ValueError("there is no error to draw")
-    figure = Picture(figsize=(10.0, 4.6), layout="constrained")
-    ax = figure.subplots()
-    width = 0.84 / len(errors)
+    figure, ax = new_chart(10.0, 4.6)
     for i, (name, values) in enumerate(errors.items()):
-        at = np.arange(len(strides)) + (i - (len(errors) - 1) / 2) * width
-        bars = ax.bar(at, values, 0.92 * width, color=METHOD_COLOURS[i % len(METHOD_COLOURS)], label=name)
-        ax.bar_label(bars, [f"{v:.2f}" for v in values], padding=2, fontsize=11)
+        numbers, colour = [f"{v:.2f}" for v in values], METHOD_COLOURS[i % len(METHOD_COLOURS)]
+        bars_beside(ax, (i, len(errors)), values, numbers, name, colour, room=0.84)
     ax.set_xticks(range(len(strides)), [str(s) for s in strides])
     ax.set(xlabel="stride of the scale, pixels", ylabel="distance from the teacher\nat hidden positions")
     ax.grid(axis="x", visible=False)
@@ -157,8 +147,7 @@ def drop_curves(by_drop: Mapping[float, Sequence[Evaluation]], reference: Sequen
         ValueError: an evaluation lacks leakage or image AUROC.
     """
     name = reference[0].variant
-    figure = Picture(figsize=(10.6, 4.4), layout="constrained")
-    panels = figure.subplots(1, 2)
+    figure, [panels] = new_grid(1, 2, 10.6, 4.4)
     drops = sorted(by_drop)
     for ax, metric, label in zip(panels, ("leakage", "image_auroc"), ("leakage", "image AUROC"), strict=True):
         found = {drop: known(by_drop[drop], metric) for drop in drops}
@@ -202,8 +191,7 @@ def mask_noise(off: np.ndarray, on: np.ndarray, labels: np.ndarray) -> Picture:
     if not 0 < labels.sum() < len(labels):
         raise ValueError("mask_noise needs normal and defective images")
     order = np.argsort(off)
-    figure = Picture(figsize=(10.6, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    figure, [[left, right]] = new_grid(1, 2, 10.6, 4.4, width_ratios=(3, 2))
     places = np.arange(len(off))
     left.vlines(places, on.min(0)[order], on.max(0)[order], color=colour_of("flm"), linewidth=3, alpha=0.55)
     for label, name, marker, colour in ((0, "normal", "o", "#777777"), (1, "defective", "^", "black")):

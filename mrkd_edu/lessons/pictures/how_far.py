@@ -1,6 +1,6 @@
 """Pictures of residuals: in which directions they vary, what is far in them, how much shrinking, and what it gives.
 
-The rules are those of `plots.py`: results in, a new picture out; titles that say the finding.
+Results in, a new picture out; titles that say the finding.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.patches import Ellipse
 
+from mrkd_edu.figures.axes import new_chart
 from mrkd_edu.figures.style import NORMAL_COLOUR, Picture, colour_of, in_our_style
+from mrkd_edu.lessons.pictures.comparing import panels
 
 DEFECT_COLOUR = colour_of("rd")
 SCALE_COLOURS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00")
@@ -34,8 +36,7 @@ def spectrum(variances: Mapping[int, np.ndarray]) -> Picture:
     """
     if not variances:
         raise ValueError("there is no scale to draw")
-    figure = Picture(figsize=(7.2, 4.4), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(7.2, 4.4)
     ratios = []
     for colour, (stride, values) in zip(SCALE_COLOURS, variances.items(), strict=False):
         falling = np.sort(np.asarray(values, dtype=np.float64))[::-1]
@@ -44,8 +45,7 @@ def spectrum(variances: Mapping[int, np.ndarray]) -> Picture:
         ratios.append(falling[0] / falling[-1])
     ax.axhline(1, color="black", linestyle=":", label="if all were alike")
     ax.set_yscale("log")
-    ax.set_xlabel("directions, loudest first, percent of all")
-    ax.set_ylabel("variance / mean variance")
+    ax.set(xlabel="directions, loudest first, percent of all", ylabel="variance / mean variance")
     ax.legend(loc="upper right")
     low, high = min(ratios), max(ratios)
     span = f"{low:,.0f}" if len(ratios) == 1 or round(low) == round(high) else f"{low:,.0f} to {high:,.0f}"
@@ -73,8 +73,7 @@ def loud_and_quiet(normal: np.ndarray, defect: np.ndarray) -> Picture:
         if np.ndim(points) != 2 or np.shape(points)[1] != 2:
             raise ValueError(f"residuals in two directions have the shape (N, 2), not {np.shape(points)}")
     mean, spread = normal.mean(0), normal.std(0)
-    figure = Picture(figsize=(7.2, 5.4), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(7.2, 5.4)
     ax.scatter(normal[:, 0], normal[:, 1], s=9, color=NORMAL_COLOUR, alpha=0.5, linewidth=0, label="normal images")
     ax.scatter(defect[:, 0], defect[:, 1], s=16, color=DEFECT_COLOUR, alpha=0.7, linewidth=0, label="defects")
     for ring in RINGS:
@@ -84,8 +83,7 @@ def loud_and_quiet(normal: np.ndarray, defect: np.ndarray) -> Picture:
     ax.set_xlim(-reach, reach)
     ax.set_ylim(-reach, reach)
     ax.set_aspect("equal")  # a length is a length in both directions
-    ax.set_xlabel("residual along a loud direction")
-    ax.set_ylabel("residual along a quiet direction")
+    ax.set(xlabel="residual along a loud direction", ylabel="residual along a quiet direction")
     ax.legend(loc="upper right")
     out = [(np.sqrt((((p - mean) / spread) ** 2).sum(1)) > RINGS[-1]).mean() for p in (normal, defect)]
     ax.set_title(
@@ -106,15 +104,13 @@ def shrinkage_curves(gammas: Sequence[float], learned: Sequence[float], new: Seq
         >>> shrinkage_curves([0.01, 1.0], [1.0, 1.0], [1.8, 1.1]).axes[0].get_title(loc="left")
         'With a shrinkage of 0.01, new normal images\\nseem 1.8 times as far (squared)'
     """
-    figure = Picture(figsize=(7.2, 4.2), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(7.2, 4.2)
     places = np.arange(len(gammas))
     ax.plot(places, learned, "o-", color="black", label="normal images that it was learned from")
     ax.plot(places, new, "s-", color=colour_of("mrkd"), label="new normal images")
     ax.set_xticks(places, [f"{gamma:g}" for gamma in gammas])
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("shrinkage $\\gamma$")
-    ax.set_ylabel("mean of $d^2$")
+    ax.set(xlabel="shrinkage $\\gamma$", ylabel="mean of $d^2$")
     ax.legend(loc="best")
     further = f"{new[0] / learned[0]:.1f} times as far (squared)"
     ax.set_title(f"With a shrinkage of {gammas[0]:g}, new normal images\nseem {further}")
@@ -139,11 +135,8 @@ def two_distances(found: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]
     """
     if not found:
         raise ValueError("there is no panel to draw")
-    columns = min(2, len(found))
-    rows = -(-len(found) // columns)
-    figure = Picture(figsize=(5.2 * columns, 3.9 * rows + 0.3), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, (panel, detectors) in zip(axes, found.items(), strict=False):
+    figure, axes = panels(len(found), 5.2, 3.9, room=0.3)
+    for ax, (panel, detectors) in zip(axes, found.items(), strict=True):
         gains = []
         for place, (name, by_distance) in enumerate(detectors.items()):
             colour = colour_of(name)
@@ -159,8 +152,6 @@ def two_distances(found: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]
         ax.set_xlim(-0.5, len(detectors) - 0.5)
         ax.grid(axis="x", visible=False)
         ax.set_title(f"{panel}: {', '.join(gains)} points" if gains else panel)
-    for ax in axes[len(found) :]:
-        ax.set_visible(False)
     marks = [axes[0].plot([], [], marker, color="#555555", label=name)[0] for name, marker in TWO.items()]
     figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
     return figure

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from mrkd_edu.figures.axes import percent
+from mrkd_edu.figures.axes import new_chart, new_grid, percent
 from mrkd_edu.figures.heat import outline
 from mrkd_edu.figures.style import NORMAL_COLOUR, TIMES, Picture, in_our_style
 from mrkd_edu.ilm import Anomaly, Box, visible_change
@@ -42,8 +42,7 @@ def patch_strip(steps: PatchSteps) -> Picture:
     """
     cut, box = steps.cut, steps.box
     masks = [visible_change(steps.image, new) for new in (steps.swap, steps.poisson)]
-    figure = Picture(figsize=(10.6, 6.0), layout="constrained")
-    axes = figure.subplots(2, 4).ravel()
+    figure, axes = new_grid(2, 4, 10.6, 6.0)
     pictures = [
         (outline(steps.source, _filled(steps.source, cut)), "1  cut from the source"),
         (_alone(steps.source, cut, steps.patch), f"2  patch: {cut.height} {TIMES} {cut.width} px"),
@@ -54,7 +53,7 @@ def patch_strip(steps: PatchSteps) -> Picture:
         (masks[0], "6a  mask of swap"),
         (masks[1], "6b  mask of Poisson"),
     ]
-    for ax, (picture, name) in zip(axes, pictures, strict=True):
+    for ax, (picture, name) in zip(axes.flat, pictures, strict=True):
         ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[])
         ax.set_title(name, fontsize=12, loc="left")
@@ -119,8 +118,7 @@ def preset_sizes(presets: Mapping[str, NSA], size: int = 256, draws: int = 4000,
         for name, s in presets.items()
     }
     names = sorted(drawn, key=lambda name: float(np.median(drawn[name][0] * drawn[name][1])))
-    figure = Picture(figsize=(8.4, 1.4 + 0.33 * len(names)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(8.4, 1.4 + 0.33 * len(names))
     looks = (("height", 0.16, "o", "#444444"), ("width", -0.16, "s", "#56B4E9"))
     for side, (label, shift, marker, colour) in enumerate(looks):
         low, middle, high = np.array([np.percentile(drawn[name][side], (5, 50, 95)) for name in names]).T
@@ -151,8 +149,8 @@ def background_rule(
         anomalies: name of a row to an anomaly of each image.
     """
     objects = [foreground(image, background) for image in images]
-    figure = Picture(figsize=(1.75 * len(images) + 0.4, 1.85 * (1 + len(anomalies)) + 0.4), layout="constrained")
-    axes = figure.subplots(1 + len(anomalies), len(images), squeeze=False)
+    rows, columns = 1 + len(anomalies), len(images)
+    figure, axes = new_grid(rows, columns, 1.75 * columns + 0.4, 1.85 * rows + 0.4)
     for ax, inside in zip(axes[0], objects, strict=True):
         ax.imshow(inside, cmap="gray", vmin=0, vmax=1)
     axes[0, 0].set_ylabel("object (white)")
@@ -184,8 +182,7 @@ def anomaly_gallery(anomalies: Sequence[Anomaly], scores: np.ndarray, threshold:
     if len(anomalies) < number:
         raise ValueError(f"the gallery shows {number} anomalies a row; got {len(anomalies)}")
     order = np.argsort(scores)
-    figure = Picture(figsize=(1.85 * number + 0.4, 5.4), layout="constrained")
-    axes = figure.subplots(2, number, squeeze=False)
+    figure, axes = new_grid(2, number, 1.85 * number + 0.4, 5.4)
     for row, chosen, name in zip(axes, (order[:number], order[-number:]), ("lowest", "highest"), strict=True):
         for ax, i in zip(row, chosen, strict=True):
             ax.imshow(outline(anomalies[i].image, anomalies[i].mask))
@@ -218,8 +215,7 @@ def distance_by_scale(by_kind: Mapping[str, np.ndarray], strides: Sequence[int])
     """
     if not by_kind:
         raise ValueError("there is no distance to draw")
-    figure = Picture(figsize=(7.2, 4.4), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(7.2, 4.4)
     places, jitter, means = np.arange(len(strides)), np.random.default_rng(0), []
     for i, (name, distances) in enumerate(by_kind.items()):
         colour = BLEND_COLOURS.get(name, METHOD_COLOURS[i % len(METHOD_COLOURS)])

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator
 from scipy import stats
 
+from mrkd_edu.figures.axes import new_chart, new_grid
 from mrkd_edu.figures.style import Picture, colour_of, dashes, in_our_style
 from mrkd_edu.lessons.pictures.measuring import FLATTERED_COLOUR, HONEST_COLOUR
 from mrkd_edu.lessons.statistics import (
@@ -33,8 +34,7 @@ def auroc_intervals(resampled: Mapping[str, Array], images: int) -> Picture:
     """
     if len(resampled) < 2:
         raise ValueError("a difference needs two models")
-    figure = Picture(figsize=(10.4, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, [[left, right]] = new_grid(1, 2, 10.4, 4.2)
     ends = {name: interval(values) for name, values in resampled.items()}
     everything = np.concatenate(list(resampled.values()))
     bins = np.linspace(everything.min() - 0.005, everything.max() + 0.005, 36)
@@ -76,8 +76,7 @@ def images_for_a_difference(low: float, high: float, correlations: Sequence[floa
         >>> "images of each class" in figure.axes[0].get_xlabel()
         True
     """
-    figure = Picture(figsize=(7.4, 4.8), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(7.4, 4.8)
     numbers = np.geomspace(10, 20000, 60)
     reach = float(stats.norm.ppf((1 + LEVEL) / 2))
     middle, wanted = (low + high) / 2, []
@@ -122,8 +121,7 @@ def category_differences(before: Mapping[str, float], after: Mapping[str, float]
         raise ValueError("before and after need the same categories, at least 2")
     gains = {name: after[name] - before[name] for name in sorted(before, key=lambda name: after[name] - before[name])}
     mean, low, high = mean_interval(list(gains.values()))
-    figure = Picture(figsize=(7.8, 1.4 + 0.29 * len(gains)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(7.8, 1.4 + 0.29 * len(gains))
     colours = [HONEST_COLOUR if gain >= 0 else FLATTERED_COLOUR for gain in gains.values()]
     ax.hlines(list(gains), 0, list(gains.values()), color=colours, linewidth=2)
     ax.scatter(list(gains.values()), list(gains), color=colours, s=45, zorder=3)

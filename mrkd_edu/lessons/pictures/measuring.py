@@ -11,17 +11,17 @@ from sklearn.metrics import roc_curve
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_image
-from mrkd_edu.figures.axes import frameless, percent_axes
+from mrkd_edu.figures.axes import HEADLINE, frameless, head_row, new_chart, new_grid, percent_axes
 from mrkd_edu.figures.heat import THRESHOLDS_SHOWN, outline, overlay, shared_scale
 from mrkd_edu.figures.results import verdict_threshold
 from mrkd_edu.figures.style import TIMES, Picture, colour_of, dashes, in_our_style
 from mrkd_edu.lessons.measuring import (
     RIGHT,
     Choice,
-    _share_at_least,
     confusion,
     per_image_scale,
     region_overlaps,
+    share_at_least,
 )
 from mrkd_edu.lessons.statistics import LEVEL, share_interval
 from mrkd_edu.metrics import Array, aupro, image_auroc, pro_curve
@@ -44,8 +44,7 @@ def roc_by_threshold(evaluation: Evaluation, thresholds: Sequence[float]) -> Pic
     scores, labels = evaluation.score, evaluation.labels
     area = image_auroc(scores, labels)
     colour, unit = colour_of(evaluation.variant), verdict_threshold(evaluation)
-    figure = Picture(figsize=(10.4, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, [[left, right]] = new_grid(1, 2, 10.4, 4.4)
     rng = np.random.default_rng(0)  # of the jitter alone
     for label, name, shade in ((0, "normal", "#555555"), (1, "defective", colour)):
         mine = scores[labels == label] / unit
@@ -86,12 +85,11 @@ def pixel_sweep(evaluation: Evaluation) -> Picture:
     found = np.linspace(0.01, 1, 100)  # share of the defect pixels
     defect = np.sort(maps[masks])[::-1]
     thresholds = defect[np.ceil(found * len(defect)).astype(int) - 1]
-    false = _share_at_least(maps[~masks], thresholds)
+    false = share_at_least(maps[~masks], thresholds)
     false_pixels = false * (~masks).sum()
     true_pixels = found * len(defect)
     precision = true_pixels / (true_pixels + false_pixels)
-    figure = Picture(figsize=(10.4, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, [[left, right]] = new_grid(1, 2, 10.4, 4.4)
     left.plot([0, *false, 1], [0, *found, 1], color=colour)
     left.plot([0, 1], [0, 1], color="#777777", linewidth=1.2, linestyle=":")
     right.plot(found, precision, color=colour)
@@ -122,8 +120,7 @@ def pro_by_hand(maps: Array, masks: Array, limit: float = 0.3) -> Picture:
     """
     curve, thresholds = pro_curve(maps, masks), np.unique(maps)[::-1]
     fpr, overlaps = region_overlaps(maps, masks, thresholds)  # (P,), (R, P)
-    figure = Picture(figsize=(10.4, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, [[left, right]] = new_grid(1, 2, 10.4, 4.4)
     left.imshow(maps[0], cmap="Greys", vmin=0, vmax=1.6 * maps.max())
     for (row, column), value in np.ndenumerate(maps[0]):
         left.text(column, row, f"{value:g}", ha="center", va="center", fontsize=12)
@@ -168,8 +165,7 @@ def mistake_bars(cases: Mapping[str, Mapping[str, float]]) -> Picture:
     """
     if not cases:
         raise ValueError("there is no case to draw")
-    figure = Picture(figsize=(5.4 * len(cases), 3.8), layout="constrained")
-    panels = figure.subplots(1, len(cases), sharey=True, squeeze=False)[0]
+    figure, [panels] = new_grid(1, len(cases), 5.4 * len(cases), 3.8, sharey=True)
     for ax, (case, values) in zip(panels, cases.items(), strict=True):
         names, heights = list(values), list(values.values())
         right = values[RIGHT]
@@ -207,8 +203,7 @@ def promised_false_alarms(promised: Sequence[float], false_alarms: Sequence[int]
     ends = np.array([share_interval(int(k), images) for k in false_alarms])  # (P, 2)
     seen = np.array(false_alarms) / images
     inside = int(((ends[:, 0] <= promised) & (promised <= ends[:, 1])).sum())
-    figure = Picture(figsize=(6.4, 4.8), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(6.4, 4.8)
     ax.plot([0, 1], [0, 1], color="black", linewidth=1.5, linestyle="--", label="promise kept")
     bars = [np.maximum(seen - ends[:, 0], 0), np.maximum(ends[:, 1] - seen, 0)]
     label = f"seen, {100 * LEVEL:.0f} % interval"
@@ -241,8 +236,8 @@ def chosen_on_test(choices: Mapping[str, Choice], metric: str) -> Picture:
         raise ValueError("there is no choice to draw")
     together = np.concatenate([part for c in choices.values() for part in (c.same, c.other)])
     bins = np.linspace(together.min() - 0.005, together.max() + 0.005, 30)
-    figure = Picture(figsize=(7.4, 0.9 + 2.5 * len(choices)), layout="constrained")
-    panels = figure.subplots(len(choices), 1, sharex=True, squeeze=False)[:, 0]
+    figure, grid = new_grid(len(choices), 1, 7.4, 0.9 + 2.5 * len(choices), sharex=True)
+    panels = grid[:, 0]
     for ax, (name, choice) in zip(panels, choices.items(), strict=True):
         groups = (("same half", choice.same, FLATTERED_COLOUR), ("other half", choice.other, HONEST_COLOUR))
         for number, (half, values, colour) in enumerate(groups):
@@ -279,8 +274,7 @@ def two_scales(data: AnomalyFolder, evaluation: Evaluation, indices: Sequence[in
         100 * float((maps[evaluation.labels == 0] > middle).mean())
         for maps, middle in ((stretched, 0.5), (evaluation.anomaly_map, fixed[1] / THRESHOLDS_SHOWN))
     ]  # share of the pixels of good images above the middle colour
-    figure = Picture(figsize=(9.6, 3.2 * len(indices) + 0.7), layout="constrained")
-    axes = figure.subplots(len(indices), 3, squeeze=False)
+    figure, axes = new_grid(len(indices), 3, 9.6, 3.2 * len(indices) + 0.7)
     for row, index in zip(axes, indices, strict=True):
         image = read_image(data.test[index].path, max(256, evaluation.anomaly_map.shape[-1]))  # (S, S, 3)
         row[0].imshow(image if evaluation.masks is None else outline(image, evaluation.masks[index]))
@@ -290,10 +284,8 @@ def two_scales(data: AnomalyFolder, evaluation: Evaluation, indices: Sequence[in
         multiple = evaluation.score[index] / verdict_threshold(evaluation)
         row[1].set_xlabel("hottest pixel: 1, always", fontsize=12)
         row[2].set_xlabel(f"hottest pixel: {multiple:.2f} {TIMES} threshold", fontsize=12)
-    for ax in axes.ravel():
-        frameless(ax)
-    for ax, title in zip(axes[0], ("image", "scale of its own", "one fixed scale"), strict=True):
-        ax.set_title(title)
+    frameless(*axes.flat)
+    head_row(axes[0], ("image", "scale of its own", "one fixed scale"))
     finding = f"Good images: {hot[0]:.0f} % of the pixels look hot on scales of their own, {hot[1]:.1f} % on one scale"
-    figure.suptitle(finding, x=0.01, ha="left")
+    figure.suptitle(finding, **HEADLINE)
     return figure

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import seaborn
 
+from mrkd_edu.figures.axes import new_grid
 from mrkd_edu.figures.style import MINUS, VARIANT_COLOURS, Picture, colour_of, in_our_style
 from mrkd_edu.lessons.pictures.comparing import SEED_MARKERS, PanelValues, direction, name_of, panels, ranking, signed
 from mrkd_edu.lessons.pictures.reproduce import HERE_GROUND
@@ -120,8 +121,8 @@ def kinds_of_defect(found: Mapping[str, Mapping[str, Mapping[str, Sequence[float
     """
     if not found:
         raise ValueError("there is no data set to draw")
-    figure = Picture(figsize=(11, 0.6 + 3.7 * len(found)), layout="constrained")
-    axes = figure.subplots(len(found), 1, squeeze=False)[:, 0]
+    figure, grid = new_grid(len(found), 1, 11, 0.6 + 3.7 * len(found))
+    axes = grid[:, 0]
     lowest = min(v for panel in found.values() for row in panel.values() for values in row.values() for v in values)
     for ax, (heading, by_variant) in zip(axes, found.items(), strict=True):
         kinds = list(next(iter(by_variant.values())))
@@ -170,8 +171,7 @@ def gains(here: Mapping[str, Sequence[float]], where: str) -> Picture:
     """
     if not here:
         raise ValueError("there is no measure to draw")
-    figure = Picture(figsize=(12.5, 5.2), layout="constrained")
-    axes = figure.subplots(1, len(here), squeeze=False)[0]
+    figure, [axes] = new_grid(1, len(here), 12.5, 5.2)
     for ax, (measure, seeds) in zip(axes, here.items(), strict=True):
         table = published(measure)
         paper = 100 * np.array([row["mrkd"] - row["rd"] for row in table.values()])

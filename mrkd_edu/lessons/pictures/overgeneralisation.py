@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import PercentFormatter
 
-from mrkd_edu.figures.axes import frameless
+from mrkd_edu.figures.axes import frameless, new_grid
 from mrkd_edu.figures.features import pixels
 from mrkd_edu.figures.heat import HEAT, outline, overlay, shared_scale, threshold_bar
 from mrkd_edu.figures.style import MINUS, NORMAL_COLOUR, TRUTH_COLOUR, Picture, colour_of, in_our_style
@@ -43,8 +43,7 @@ def copied_defect(pairs: Pairs, seen: Answers, index: int, k: int) -> Picture:
         (f"|r {MINUS} s| = |T(x') {MINUS} S(x')|:\nthe alarm that is left", flow.seen[index]),
     ]
     top = max(float(values.max()) for _, values in shown)
-    figure = Picture(figsize=(10.4, 8.6), layout="constrained")
-    axes = figure.subplots(2, 3)
+    figure, axes = new_grid(2, 3, 10.4, 8.6)
     mask = pairs.mask[index].numpy()
     photos = [pixels(pairs.normal[index]), outline(pixels(pairs.defective[index]), mask)]
     titles = ("x: normal", f"x': with a defect\n({pairs.kinds[index]})")
@@ -56,8 +55,7 @@ def copied_defect(pairs: Pairs, seen: Answers, index: int, k: int) -> Picture:
         _cell_outline(ax, inside)
         ax.set_title(title)
         ax.set_xlabel(f"mean in the defect: {values[inside].mean():.2f}")
-    for ax in axes.ravel():
-        frameless(ax)
+    frameless(*axes.flat)
     heat = ScalarMappable(Normalize(0, top), HEAT)
     figure.colorbar(heat, ax=axes, aspect=35, pad=0.02).set_label("length, features of unit length (no unit)")
     share = 100 * seen.leakage()[index, k]
@@ -85,8 +83,8 @@ def distance_histograms(stages: Mapping[int, Mapping[str, np.ndarray]], stride: 
         raise ValueError("there is no stage to draw")
     end = max(float(np.quantile(found[name], 0.995)) for found in stages.values() for name in found)
     bins = np.linspace(0, end, 41)
-    figure = Picture(figsize=(7.6, 0.9 + 1.9 * len(stages)), layout="constrained")
-    axes = figure.subplots(len(stages), 1, sharex=True, squeeze=False)[:, 0]
+    figure, grid = new_grid(len(stages), 1, 7.6, 0.9 + 1.9 * len(stages), sharex=True)
+    axes = grid[:, 0]
     for ax, (step, found) in zip(axes, stages.items(), strict=True):
         for name, label, look in (
             ("normal", "normal positions", {"color": NORMAL_COLOUR, "alpha": 0.6}),
@@ -118,8 +116,7 @@ def cost_curves(costs: Mapping[int, Cost], along: str = "training steps") -> Pic
     if len(costs) < 2:
         raise ValueError("a curve needs two costs or more")
     numbers, found = list(costs), list(costs.values())
-    figure = Picture(figsize=(12.4, 4.3), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, [[left, middle, right]] = new_grid(1, 3, 12.4, 4.3)
     left.plot(numbers, [c.loss for c in found], marker="o", color=COPIED)
     left.set_ylabel("training loss (no unit)")
     left.set_ylim(0, 1.08 * max(c.loss for c in found))
@@ -169,8 +166,7 @@ def alarm_scatter(stages: Mapping[int, Answers], kinds: Sequence[str], chosen: S
     points = {step: scores(seen) for step, seen in stages.items()}  # step: (2, N)
     every = np.concatenate([p.ravel() for p in points.values()])
     low, high = min(0.9, every.min()) - 0.05, max(1.1, every.max()) + 0.05
-    figure = Picture(figsize=(5.2 * len(stages), 5.4), layout="constrained")
-    axes = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
+    figure, [axes] = new_grid(1, len(stages), 5.2 * len(stages), 5.4, sharey=True)
     for ax, (step, (restored, copied)) in zip(axes, points.items(), strict=True):
         ax.fill_between([1, high], low, 1, color="#F0E442", alpha=0.4, linewidth=0)
         ax.plot([low, high], [low, high], color="#777777", linewidth=1.2, linestyle=":")
@@ -205,10 +201,8 @@ def vanishing(pairs: Pairs, stages: Mapping[int, Answers], chosen: Sequence[int]
     columns = [(f"after {step} steps", seen, "copied") for step, seen in stages.items()]
     last = list(stages)[-1]
     columns.append((f"after {last} steps,\nwithout copying", stages[last], "restored"))
-    figure = Picture(figsize=(2.7 * (1 + len(columns)) + 1.0, 3.0 * len(chosen) + 0.7), layout="constrained")
-    axes = figure.subplots(len(chosen), 1 + len(columns), squeeze=False)
-    for ax in axes.ravel():
-        frameless(ax)
+    figure, axes = new_grid(len(chosen), 1 + len(columns), 2.7 * (1 + len(columns)) + 1.0, 3.0 * len(chosen) + 0.7)
+    frameless(*axes.flat)
     for row, i in zip(axes[:, 0], chosen, strict=True):
         row.imshow(outline(pixels(pairs.defective[i]), pairs.mask[i].numpy()))
         row.set_xlabel(pairs.kinds[i])

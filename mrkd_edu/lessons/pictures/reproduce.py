@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from mrkd_edu.figures.axes import new_grid
 from mrkd_edu.figures.style import MINUS, Picture, colour_of, in_our_style
 from mrkd_edu.lessons.pictures.comparing import PanelValues, name_of, signed
 from mrkd_edu.lessons.statistics import beyond_spread
@@ -36,8 +37,7 @@ def beside_paper(rows: Sequence[Row], measure: str = "image_auroc") -> Picture:
     table, mine = published(measure), _by_category(rows, measure)
     if not mine:
         raise ValueError(f"no row of rd or mrkd has {measure}: there is nothing to set beside the paper")
-    figure = Picture(figsize=(11.5, 6.4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
+    figure, [[left, right]] = new_grid(1, 2, 11.5, 6.4, width_ratios=(1, 1))
     _dumbbells(left, {c: {v: [value] for v, value in row.items()} for c, row in table.items()}, measure)
     better, worse = (sum(sign * (r["mrkd"] - r["rd"]) > 1e-9 for r in table.values()) for sign in (1, -1))
     left.set_title(

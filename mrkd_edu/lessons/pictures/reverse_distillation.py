@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
 
-from mrkd_edu.figures.axes import HEADLINE, frameless, grouped
+from mrkd_edu.figures.axes import HEADLINE, frameless, grouped, head_row, new_chart, new_grid
 from mrkd_edu.figures.heat import HEAT, outline, overlay, shared_scale, threshold_colours
 from mrkd_edu.figures.style import SPACE, TIMES, Picture, colour_of, in_our_style
 from mrkd_edu.lessons.the_teacher import length_share, say_of_heaviest
@@ -40,8 +40,7 @@ def network_diagram(model: MRKD) -> Picture:
         embedding = bottleneck.oce(fused)
     given = sum(t.numel() for t in teacher)
     scales = len(teacher)
-    figure = Picture(figsize=(11, 6), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(11, 6)
     ax.set(xlim=(-0.75, scales + 3.15), ylim=(-1.35, 1.55))
     ax.axis("off")
     teacher_colour, student_colour = "#999999", colour_of("rd")
@@ -106,8 +105,7 @@ def scale_maps(
     if not len(images) == len(totals):
         raise ValueError(f"{len(images)} images, but {len(totals)} anomaly maps")
     columns = len(strides) + 2
-    figure = Picture(figsize=(2.05 * columns + 0.4, 2.15 * len(images) + 1.3), layout="constrained")
-    axes = figure.subplots(len(images), columns, squeeze=False)
+    figure, axes = new_grid(len(images), columns, 2.05 * columns + 0.4, 2.15 * len(images) + 1.3)
     top = max(float(s.max()) for s in shares) / threshold
     for i, (row, image) in enumerate(zip(axes, images, strict=True)):
         row[0].imshow(image if masks is None else outline(image, masks[i]))
@@ -116,11 +114,9 @@ def scale_maps(
             ax.imshow(share[i] / threshold, cmap=HEAT, vmin=0, vmax=top, interpolation="nearest")
         row[-1].imshow(overlay(image, totals[i], shared_scale(threshold)))
         row[-1].set_xlabel(f"score {totals[i].max() / threshold:.2f} {TIMES} threshold", fontsize=11)
-    for ax in axes.ravel():
-        frameless(ax)
+    frameless(*axes.flat)
     titles = ["image", *(f"stride {s}" for s in strides), "sum, smoothed"]
-    for ax, title in zip(axes[0], titles, strict=True):
-        ax.set_title(title, loc="center", fontsize=12)
+    head_row(axes[0], titles, loc="center", fontsize=12)
     added = ScalarMappable(Normalize(0, top), HEAT)
     bar = figure.colorbar(added, ax=axes[:, 1:-1], location="bottom", aspect=40, pad=0.03)
     bar.set_label("added by the scale / threshold")
@@ -150,8 +146,7 @@ def position_weights(image: np.ndarray, maps: Sequence[Tensor], strides: Sequenc
     """
     shares = [length_share(m) for m in maps]
     heavy = [100 * say_of_heaviest(s) for s in shares]
-    figure = Picture(figsize=(2.3 * (len(maps) + 1) + 1, 3.1), layout="constrained")
-    axes = figure.subplots(1, len(maps) + 1)
+    figure, [axes] = new_grid(1, len(maps) + 1, 2.3 * (len(maps) + 1) + 1, 3.1)
     axes[0].imshow(image)
     axes[0].set_title("image", loc="center", fontsize=12)
     colours = matplotlib.colormaps["cividis"]
@@ -160,8 +155,7 @@ def position_weights(image: np.ndarray, maps: Sequence[Tensor], strides: Sequenc
     for ax, share, stride in zip(axes[1:], shares, strides, strict=True):
         ax.imshow(share * share.size, cmap=colours, vmin=0, vmax=top, interpolation="nearest")
         ax.set_title(f"stride {stride}", loc="center", fontsize=12)
-    for ax in axes:
-        frameless(ax)
+    frameless(*axes)
     bar = figure.colorbar(ScalarMappable(Normalize(0, top), colours), ax=axes, aspect=12, pad=0.02, extend="max")
     bar.set_label("weight\n(1: as all others)")
     low, high = f"{min(heavy):.0f}", f"{max(heavy):.0f}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from mrkd_edu.figures.axes import not_stretched, percent
+from mrkd_edu.figures.axes import new_grid, not_stretched, percent
 from mrkd_edu.figures.style import SPACE, Picture, colour_of, in_our_style
 from mrkd_edu.study.evaluate import Evaluation
 
@@ -30,8 +30,8 @@ def seed_dots(results: Mapping[str, Sequence[Evaluation]]) -> Picture:
     shown = [metric for metric in measures if all(values[metric].values())]
     if not results or not shown:
         raise ValueError("the evaluations have neither leakage nor image AUROC: nothing to compare")
-    figure = Picture(figsize=(5.3 * len(shown), 4.4), layout="constrained")
-    for ax, metric in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+    figure, axes = new_grid(1, len(shown), 5.3 * len(shown), 4.4)
+    for ax, metric in zip(axes.flat, shown, strict=True):
         for i, (name, dots) in enumerate(values[metric].items()):
             colour = colour_of(name.split(",")[0])
             spread = np.linspace(-0.12, 0.12, len(dots)) if len(dots) > 1 else [0.0]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.figures.axes import frameless, set_title
+from mrkd_edu.figures.axes import bars_beside, frameless, head_row, new_chart, new_grid, set_title
 from mrkd_edu.figures.heat import overlay, shared_scale, threshold_bar
 from mrkd_edu.figures.style import SPACE, TIMES, Picture, in_our_style
 from mrkd_edu.lessons.the_problem import explained, precision_at
@@ -35,8 +34,7 @@ def defect_sizes(data: AnomalyFolder, size: int = 256) -> Picture:
     """
     share = data.test_masks(size).mean(axis=(1, 2))  # (N,)
     kinds = np.array([sample.kind for sample in data.test])
-    figure = Picture(figsize=(7.2, 1.5 + 0.5 * len(data.kinds)), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = new_chart(7.2, 1.5 + 0.5 * len(data.kinds))
     for row, kind in enumerate(data.kinds):
         mine = np.sort(share[(kinds == kind) & (data.test_labels == 1)])
         ax.plot(mine, np.full(len(mine), row), "o", color=COLOURS[0], alpha=0.55, markersize=9)
@@ -72,8 +70,7 @@ def mean_images(sets: Mapping[str, np.ndarray], shown: int = 2) -> Picture:
     spread = {name: images.std(axis=0).mean(axis=0) for name, images in sets.items()}  # (S, S) each
     top = max(float(s.max()) for s in spread.values())
     columns = shown + 2
-    figure = Picture(figsize=(2.4 * columns + 1, 2.45 * len(sets) + 0.5), layout="constrained")
-    axes = figure.subplots(len(sets), columns, squeeze=False)
+    figure, axes = new_grid(len(sets), columns, 2.4 * columns + 1, 2.45 * len(sets) + 0.5)
     for row, (name, images) in zip(axes, sets.items(), strict=True):
         pictures = [*images[:shown], images.mean(axis=0)]
         for ax, picture in zip(row, pictures, strict=False):
@@ -81,11 +78,9 @@ def mean_images(sets: Mapping[str, np.ndarray], shown: int = 2) -> Picture:
         drawn = row[-1].imshow(spread[name], cmap="viridis", vmin=0, vmax=top)
         row[-2].set_xlabel(f"explains {100 * explained(images):.0f} %", fontsize=12)
         row[0].set_ylabel(name)
-    for ax in axes.ravel():
-        frameless(ax)
+    frameless(*axes.flat)
     titles = [*(f"image {i + 1}" for i in range(shown)), "mean image", "deviation"]
-    for ax, title in zip(axes[0], titles, strict=True):
-        ax.set_title(title, loc="center")
+    head_row(axes[0], titles, loc="center")
     bar = figure.colorbar(drawn, ax=axes, aspect=14 * len(sets), pad=0.02)
     bar.set_label("standard deviation (0 black, 1 white)")
     return figure
@@ -110,18 +105,14 @@ def found_by_kind(found: Mapping[str, Mapping[str, tuple[int, int]]], false_alar
     kinds = list(next(iter(found.values()), {}))
     if not kinds or any(list(mine) != kinds for mine in found.values()):
         raise ValueError("found_by_kind needs detectors that were all asked for the same kinds of defect")
-    figure = Picture(figsize=(max(7.2, 1.9 * len(kinds)), 4.8), layout="constrained")
-    ax = figure.subplots()
-    places, width = np.arange(len(kinds)), 0.8 / len(found)
+    figure, ax = new_chart(max(7.2, 1.9 * len(kinds)), 4.8)
     for i, (name, mine) in enumerate(found.items()):
-        at = places + (i - (len(found) - 1) / 2) * width
-        heights = [n / of for n, of in mine.values()]
-        bars = ax.bar(at, heights, 0.92 * width, color=COLOURS[i % len(COLOURS)], label=name)
-        ax.bar_label(bars, [str(n) for n, _ in mine.values()], padding=2, fontsize=11)
+        heights, counts = [n / of for n, of in mine.values()], [str(n) for n, _ in mine.values()]
+        bars_beside(ax, (i, len(found)), heights, counts, name, COLOURS[i % len(COLOURS)])
     ax.axhline(false_alarms, color="black", linestyle="--", linewidth=1.5)
     ax.text(len(kinds) - 0.45, false_alarms, "by chance", va="center", fontsize=11)
     numbers = [of for _, of in next(iter(found.values())).values()]
-    ax.set_xticks(places, [f"{kind}\n(of {of})" for kind, of in zip(kinds, numbers, strict=True)])
+    ax.set_xticks(range(len(kinds)), [f"{kind}\n(of {of})" for kind, of in zip(kinds, numbers, strict=True)])
     ax.set(ylim=(0, 1.08), xlim=(-0.5, len(kinds) - 0.5), ylabel=f"found, at {100 * false_alarms:.0f} % false alarms")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.grid(axis="x", visible=False)
@@ -149,8 +140,7 @@ def rare_defects(detectors: Mapping[str, tuple[float, float]], base_rate: float 
     """
     if not detectors or not all(0 <= r <= 1 and 0 < f <= 1 for r, f in detectors.values()):
         raise ValueError(f"rare_defects needs detectors with shares (recall, false alarms > 0); got {dict(detectors)}")
-    figure = Picture(figsize=(11, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    figure, [[left, right]] = new_grid(1, 2, 11, 4.6, width_ratios=(1, 1.15))
     lazy = 1 - base_rate
     accuracy = [base_rate * r + (1 - base_rate) * (1 - f) for r, f in detectors.values()]
     names = ["calls everything\nnormal", *(textwrap.fill(name, 18) for name in detectors)]
@@ -202,8 +192,7 @@ def auroc_by_category(results: Mapping[str, Mapping[str, Aurocs]], chosen: str) 
     if not results or any(chosen not in mine for mine in results.values()):
         raise ValueError(f"auroc_by_category needs results of {chosen!r} for every category; got {dict(results)}")
     detectors = list(dict.fromkeys(name for mine in results.values() for name in mine))
-    figure = Picture(figsize=(11, 1.9 + 0.7 * len(results)), layout="constrained")
-    axes: Sequence[Axes] = figure.subplots(1, 2, sharey=True)
+    figure, [axes] = new_grid(1, 2, 11, 1.9 + 0.7 * len(results), sharey=True)
     places = np.arange(len(results))
     for which, (ax, what) in enumerate(zip(axes, ("Image AUROC", "Pixel AUROC"), strict=True)):
         for i, name in enumerate(detectors):
@@ -245,12 +234,10 @@ def photo_and_map(photo: np.ndarray, anomaly_map: np.ndarray, score: float, thre
     photo = np.ascontiguousarray(photo[::step, ::step])
     height, width = photo.shape[:2]
     tall = min(6.0, max(2.6, 4.4 * height / width))
-    figure = Picture(figsize=(10, tall + 0.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, [[left, right]] = new_grid(1, 2, 10, tall + 0.6)
     left.imshow(photo)
     right.imshow(overlay(photo, anomaly_map, shared_scale(threshold)))
-    for ax in (left, right):
-        frameless(ax)
+    frameless(left, right)
     threshold_bar(figure, right, pad=0.03)
     left.set_title("photograph")
     right.set_title(f"{score / threshold:.2f} {TIMES} threshold: {'defective' if score > threshold else 'normal'}")

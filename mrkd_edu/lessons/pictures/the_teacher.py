@@ -6,18 +6,17 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from mrkd_edu.figures.axes import HEADLINE, frameless, grouped
-from mrkd_edu.figures.features import MARK, pca_colours, pca_share, similarity
+from mrkd_edu.figures.axes import HEADLINE, frameless, grouped, head_row, heat_table, new_chart, new_grid
+from mrkd_edu.figures.features import MARK, pca_colours, similarity
 from mrkd_edu.figures.heat import HEAT
 from mrkd_edu.figures.style import SPACE, Picture, in_our_style
-from mrkd_edu.lessons.the_teacher import channel_shares, mean_share
+from mrkd_edu.lessons.the_teacher import channel_shares, mean_share, pca_share
 
 RAW_COLOUR, STANDARDISED_COLOUR = "#999999", "#0072B2"
 
@@ -41,13 +40,11 @@ def channel_grid(image: np.ndarray, maps: Sequence[Tensor], strides: Sequence[in
         >>> len(picture.axes)
         3
     """
-    figure = Picture(figsize=(1.55 * (number + 1) + 0.5, 1.72 * len(maps) + 0.5), layout="constrained")
-    axes = figure.subplots(len(maps), number + 1, squeeze=False)
+    figure, axes = new_grid(len(maps), number + 1, 1.55 * (number + 1) + 0.5, 1.72 * len(maps) + 0.5)
     for row, stride, feature_map in zip(axes, strides, maps, strict=True):
         values = feature_map.detach().float().cpu().numpy()  # (C, h, w)
         chosen = np.argsort(-values.std((1, 2)), kind="stable")[:number]
-        for ax in row:
-            frameless(ax)
+        frameless(*row)
         row[1].set_ylabel(f"stride {stride}")
         for ax, channel in zip(row[1:], chosen, strict=True):
             ax.imshow(values[channel], cmap="gray", interpolation="nearest")
@@ -82,8 +79,7 @@ def pca_grid(
         >>> len(picture.axes)
         4
     """
-    figure = Picture(figsize=(1.9 * len(images) + 0.6, 1.9 * (len(maps) + 1) + 0.6), layout="constrained")
-    axes = figure.subplots(len(maps) + 1, len(images), squeeze=False)
+    figure, axes = new_grid(len(maps) + 1, len(images), 1.9 * len(images) + 0.6, 1.9 * (len(maps) + 1) + 0.6)
     rows = [images, *(pca_colours(m) for m in maps)]
     for row, label, pictures in zip(axes, ["image", *(f"stride {s}" for s in strides)], rows, strict=True):
         for ax, picture in zip(row, pictures, strict=True):
@@ -127,8 +123,7 @@ def similarity_grid(
         >>> picture.get_suptitle()
         'Typical cosine with the marked position: 1.00 at stride 4'
     """
-    figure = Picture(figsize=(2.05 * (len(strides) + 1) + 1.2, 2.1 * len(images) + 0.6), layout="constrained")
-    axes = figure.subplots(len(images), len(strides) + 1, squeeze=False)
+    figure, axes = new_grid(len(images), len(strides) + 1, 2.05 * (len(strides) + 1) + 1.2, 2.1 * len(images) + 0.6)
     typical = np.zeros((len(images), len(strides)))
     for i, (row, image, scales) in enumerate(zip(axes, images, maps, strict=True)):
         row[0].imshow(image)
@@ -140,10 +135,8 @@ def similarity_grid(
             typical[i, k] = np.median(values)
             row[k + 1].imshow(values, cmap=HEAT, vmin=-1, vmax=1, interpolation="nearest")
             row[k + 1].plot(cell[1], cell[0], "+", color=MARK, markersize=12, markeredgewidth=2.5)
-    for ax in axes.ravel():
-        frameless(ax)
-    for ax, title in zip(axes[0], ["image", *(f"stride {s}" for s in strides)], strict=True):
-        ax.set_title(title, loc="center", fontsize=12)
+    frameless(*axes.flat)
+    head_row(axes[0], ["image", *(f"stride {s}" for s in strides)], loc="center", fontsize=12)
     bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), HEAT), ax=axes, aspect=14 * len(images), pad=0.02)
     bar.set_label("cosine with the marked position")
     last = typical.mean(0)
@@ -170,8 +163,7 @@ def share_bars(
         >>> len(picture.axes[0].patches)  # a bar for each kind of features
         2
     """
-    figure = Picture(figsize=(10, 4.4), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, [[left, right]] = new_grid(1, 2, 10, 4.4, sharey=True)
     constant = [[mean_share(m) for m in maps] for maps in (raw, standardised)]
     largest = [[float(channel_shares(m)[:top].sum()) for m in maps] for maps in (raw, standardised)]
     for ax, groups in ((left, constant), (right, largest)):
@@ -214,22 +206,9 @@ def kinds_by_scale(
     if not values:
         raise ValueError("there is no kind of defect to draw")
     grid = np.array(list(values.values()), dtype=float)  # (kinds, K)
-    figure = Picture(figsize=(7.2, 1.9 + 0.5 * len(grid)), layout="constrained")
-    ax = figure.subplots()
-    seaborn.heatmap(
-        grid,
-        ax=ax,
-        vmin=low,
-        vmax=high,
-        cmap="cividis",
-        annot=True,
-        fmt=".2f",
-        xticklabels=[str(s) for s in strides],
-        yticklabels=list(values),
-        cbar_kws={"label": measure},
-    )
-    ax.set_xlabel("stride of the scale, pixels")
-    ax.tick_params(axis="y", rotation=0)
+    figure, ax = new_chart(7.2, 1.9 + 0.5 * len(grid))
+    look = {"vmin": low, "vmax": high, "cbar_kws": {"label": measure}}
+    heat_table(ax, grid, strides, list(values), annot=True, fmt=".2f", **look)
     ax.set_title(textwrap.fill("Largest at " + "; ".join(_largest(values, strides)), 58))
     return figure
 
