@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def test_confusion_and_f1_agree_with_scikit_learn(rng: np.random.Generator) -> N
     for threshold in (-9.0, *np.quantile(scores, (0.2, 0.5, 0.8)), 9.0):
         counts, called = measuring_numbers.confusion(scores, labels, threshold), scores > threshold
         passed, alarms, missed, found = confusion_matrix(labels, called).ravel()
-        assert counts == (found, missed, alarms, passed)
+        assert astuple(counts) == (found, missed, alarms, passed)
         assert counts.f1 == pytest.approx(f1_score(labels, called, zero_division=0))
     best, threshold = f1_max(scores, labels)
     assert measuring_numbers.confusion(scores, labels, threshold).f1 == pytest.approx(best)

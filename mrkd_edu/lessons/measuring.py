@@ -8,63 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from mrkd_edu.judging.confusion import confusion as confusion  # the lesson begins with it
 from mrkd_edu.lessons.statistics import pairs_in_order, weighted_auroc
 from mrkd_edu.metrics import Array, aupro, f1_max
 
 GRID = 200  # thresholds, evenly spaced: what published code usually takes
 RIGHT = "as defined"  # the name of the right value in `aupro_mistakes`
-
-
-class Confusion(NamedTuple):
-    """What the verdicts of one threshold come to, in images.
-
-    Example:
-        >>> counts = Confusion(found=8, missed=2, false_alarms=2, passed=8)
-        >>> counts.recall, counts.false_alarm_rate, counts.precision, counts.f1
-        (0.8, 0.2, 0.8, 0.8)
-    """
-
-    found: int
-    missed: int
-    false_alarms: int
-    passed: int
-
-    @property
-    def recall(self) -> float:
-        """Share of the defective images that is found: true-positive rate."""
-        return self.found / max(1, self.found + self.missed)
-
-    @property
-    def false_alarm_rate(self) -> float:
-        """Share of the normal images that is called defective: false-positive rate."""
-        return self.false_alarms / max(1, self.false_alarms + self.passed)
-
-    @property
-    def precision(self) -> float:
-        """Share of the images called defective that is defective."""
-        return self.found / max(1, self.found + self.false_alarms)
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
-        return 2 * self.found / max(1, 2 * self.found + self.missed + self.false_alarms)
-
-
-def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusion:
-    """Count the verdicts of a threshold: an image is called defective when `score > threshold`, as everywhere.
-
-    Args:
-        scores: (N,) image scores.
-        labels: (N,) 0 normal, 1 defective.
-        threshold: in the unit of the scores.
-
-    Example:
-        >>> confusion([0.1, 0.4, 0.3, 0.8], [0, 0, 1, 1], threshold=0.35)
-        Confusion(found=1, missed=1, false_alarms=1, passed=1)
-    """
-    called, defective = np.asarray(scores) > threshold, np.asarray(labels) == 1
-    pairs = ((called, defective), (~called, defective), (called, ~defective), (~called, ~defective))
-    return Confusion(*(int((one & other).sum()) for one, other in pairs))
 
 
 class Choice(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from mrkd_edu.figures.style import colour_of
+from mrkd_edu.judging.confusion import Confusion, confusion
 from mrkd_edu.metrics import pro_curve
 from mrkd_edu.study.evaluate import Evaluation
 from mrkd_edu.widgets.frame.judgement import rgb
@@ -17,53 +18,16 @@ PRO_POINTS = 121  # of a drawn PRO curve
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class Verdicts(Confusion):
     """How a test set's images and pixels are called at one threshold.
 
     Attributes:
-        found, missed: defective images that are called so, and that are not.
-        false_alarms, passed: normal images that are called defective, and that are not.
         pixels: share of all normal pixels that is called defective.
         area: share of a defect's area that is called defective, mean over the defects (PRO).
     """
 
-    found: int
-    missed: int
-    false_alarms: int
-    passed: int
     pixels: float
     area: float
-
-    @property
-    def precision(self) -> float:
-        """Share of truly defective images among those that are called so; not a number where none is.
-
-        Example:
-            >>> Verdicts(6, 2, 2, 10, 0.1, 0.9).precision
-            0.75
-        """
-        called = self.found + self.false_alarms
-        return self.found / called if called else float("nan")
-
-    @property
-    def recall(self) -> float:
-        """Share of the defective images that is found: the true-positive rate."""
-        return self.found / (self.found + self.missed)
-
-    @property
-    def false_alarm_rate(self) -> float:
-        """Share of the normal images that is called defective: the false-positive rate."""
-        return self.false_alarms / (self.false_alarms + self.passed)
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall, 0 where nothing is found.
-
-        Example:
-            >>> Verdicts(6, 2, 2, 10, 0.1, 0.9).f1
-            0.75
-        """
-        return 2 * self.found / (2 * self.found + self.false_alarms + self.missed)
 
 
 class Judge:
@@ -101,13 +65,9 @@ class Judge:
     def at(self, multiple: float) -> Verdicts:
         """The verdicts at a multiple of the model's own threshold: images, and pixels, with a score above it."""
         line = self.line(multiple)
-        called, defective = self.evaluation.score > line, self.labels == 1  # (N,)
         last = int(np.searchsorted(self._rising, -line, side="left")) - 1  # of the curve's points above the line
         return Verdicts(
-            found=int((called & defective).sum()),
-            missed=int((~called & defective).sum()),
-            false_alarms=int((called & ~defective).sum()),
-            passed=int((~called & ~defective).sum()),
+            **vars(confusion(self.evaluation.score, self.labels, line)),
             pixels=float(np.count_nonzero(self.normal_pixels > line) / self.normal_pixels.size),
             area=float(self.curve.pro[last]),
         )
