@@ -166,7 +166,7 @@ def add_scales(
     Args:
         distances: :math:`d_k`, one map a scale, (B, h_k, w_k).
         size: height and width of the result, pixels.
-        weights: :math:`w_k` of the scales, see `scales.py`. None: all 1, as in the papers.
+        weights: :math:`w_k` of the scales, see `judging/scale_weights.py`. None: all 1, as in the papers.
         sigma: of the Gaussian smoothing, pixels; 0 switches it off. 4 at 256 pixels in the papers.
 
     Returns:

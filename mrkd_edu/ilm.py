@@ -5,8 +5,8 @@ The anomalies are those of NSA (Schlueter, Tan, Hou, Kainz, "Natural Synthetic A
 Anomaly Detection and Localization", ECCV 2022): a rectangle is cut from a normal image, rescaled, and put
 somewhere else in another normal image, by plain pasting (`swap`) or by Poisson blending (`poisson`).
 
-This file makes the pictures, the masks and the boxes. The settings are in `nsa.py`, the blending in
-`poisson.py`. It knows nothing of teacher and student.
+This file makes the pictures, the masks and the boxes. The settings are in `nsa/settings.py`, the blending in
+`nsa/poisson.py`. It knows nothing of teacher and student.
 """
 
 from __future__ import annotations

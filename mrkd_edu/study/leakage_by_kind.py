@@ -44,7 +44,7 @@ def leakage_by_strength(
 
     Args:
         model: trained on this category of the toy factory.
-        category: a key of `data.factory.CATEGORIES`.
+        category: a key of `toy.CATEGORIES`.
         strengths: in (0, 1].
         pairs: pictures of each kind of defect.
         seed: of the pictures.

@@ -67,7 +67,7 @@ class Growth:
 
     Args:
         models: name to calibrated model; all of one size.
-        category: a key of `data.factory.CATEGORIES`.
+        category: a key of `toy.CATEGORIES`.
         kind: of defect.
         seed: of the product and of the defect's place.
 
@@ -124,7 +124,7 @@ def render_overgeneralisation(
 
     Args:
         models: name to calibrated model, for instance `{"rd": rd, "mrkd": mrkd}`; all of one size.
-        category: a key of `data.factory.CATEGORIES`, the one that they were trained on.
+        category: a key of `toy.CATEGORIES`, the one that they were trained on.
         kind: of defect, a key of that category's `defects`.
         strength: from 0 (the normal product) to 1 (obvious).
         seed: of the product.
@@ -239,7 +239,7 @@ def explore_overgeneralisation(models: Mapping[str, MRKD], category: str) -> Ove
 
     Args:
         models: name to calibrated model, for instance `{"rd": rd, "mrkd": mrkd}`; all of one size.
-        category: a key of `data.factory.CATEGORIES`, the one that they were trained on.
+        category: a key of `toy.CATEGORIES`, the one that they were trained on.
 
     Raises:
         ValueError: no models, models of different sizes, without a threshold or of another category.
