@@ -21,6 +21,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import mrkd_edu
+from mrkd_edu import AnomalyFolder
+from mrkd_edu.toy import cached_toy
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -279,3 +281,35 @@ def test_the_picture_of_the_house_is_that_of_the_imports(tmp_path: Path) -> None
         assert re.findall(words, kept, re.DOTALL) == re.findall(words, drawn, re.DOTALL) != [], (
             "the house was rebuilt: run python docs/draw_house.py"
         )
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    """Public names are loaded when they are first used: neither torch nor numpy before."""
+    code = "import sys, mrkd_edu; print('torch' in sys.modules, 'numpy' in sys.modules, mrkd_edu.MRKD.__name__)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "False", "MRKD"]
+    assert {"MRKD", "AnomalyFolder", "fit"} <= set(mrkd_edu.__all__)
+
+
+def test_modules_that_moved_still_import_by_their_old_names() -> None:
+    code = """
+import importlib, warnings
+from mrkd_edu.runtime.moved import MOVED
+for old, new in MOVED.items():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        module = importlib.import_module("mrkd_edu." + old)
+    assert module is importlib.import_module("mrkd_edu." + new), old
+    assert f"mrkd_edu.{old} has moved to mrkd_edu.{new}." in [str(one.message) for one in said], old
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_readmes_step_runs() -> None:
+    """The last of its examples: one step of the method, from its parts."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    step = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[-1]
+    data = AnomalyFolder(cached_toy("metal", train=8, test_good=1, test_defective=1, size=64))
+    names = {"data": data}
+    exec(step, names)
+    assert all(p.grad is not None for p in names["student"].parameters())  # type: ignore[attr-defined]
