@@ -126,7 +126,7 @@ def test_conda_environment_matches_pyproject() -> None:
     found.pop("pip")
 
     extras = PYPROJECT["optional-dependencies"]
-    assert extras.keys() == {"teachers", "notebooks", "test", "course", "cluster"}
+    assert extras.keys() == {"teachers", "notebooks", "test"}
     wanted = requirements(PYPROJECT["dependencies"], extras["notebooks"], extras["test"], extras["teachers"])
     wanted_by_conda_name = {CONDA_NAMES.get(name, name): str(r.specifier) for name, r in wanted.items()}
     assert {name: str(r.specifier) for name, r in found.items()} == wanted_by_conda_name
@@ -177,6 +177,14 @@ def test_imports_run_one_way() -> None:
             assert floor[other] <= floor[room], f"{path.name} imports {other}, which stands above it"
             next_door = floor[room] == floor[other] == len(FLOORS) - 1
             assert not next_door, f"{path.name} imports {other}, another room of the top floor"
+
+
+def test_only_widgets_import_jupyter() -> None:
+    package = ROOT / "mrkd_edu"
+    for path in package.rglob("*.py"):
+        if path.relative_to(package).parts[0] != "widgets":
+            top = re.findall(r"^(?:import|from) (\w+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert not JUPYTER & set(top), f"{path.name} imports {JUPYTER & set(top)}"
 
 
 def test_import_needs_no_notebook_and_loads_no_plotting() -> None:
