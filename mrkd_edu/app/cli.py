@@ -295,15 +295,17 @@ def benchmark(
                 )
             folders += found
             passed_over += [] if found == [folder] else [f for f in visible_folders(folder) if f not in found]
+        left = f"Passed over, because they are not categories: {', '.join(map(str, passed_over))}"
         if passed_over:
-            names = ", ".join(map(str, passed_over))
-            say(f"Passed over, because they are not categories: {names}", problems)
+            say(left, problems)
         for folder in folders:
             opened(folder)
         rows = run_benchmark(
             folders, out, plan=plan, variants=chosen, seeds=numbers, distances=judges, device=device
         )
         console.print(summary(rows))
+        if passed_over:  # again, beside the table, which may be all that is kept
+            say(left)
         say(f"Rows: {out / 'results.csv'}")
 
 
