@@ -704,3 +704,13 @@ def test_pictures_of_12_bits_in_16_are_refused(tmp_path: Path, bits: int, factor
         AnomalyFolder(tmp_path / "part")
     Image.fromarray(values * np.uint16(factor)).save(tmp_path / "part" / "good" / "0.png")
     assert AnomalyFolder(tmp_path / "part").train_images(16)[:].max() > 250
+
+
+def test_a_second_camera_of_12_bits_is_noticed(tmp_path: Path) -> None:
+    """Pictures to learn from and pictures to test on are looked at apart."""
+    data = _plain(tmp_path / "part", *(f"good/{i}.png" for i in range(6)), "scratch/0.png")
+    AnomalyFolder(data)
+    values = np.random.default_rng(0).integers(2000, 4096, (16, 16)).astype(np.uint16)
+    Image.fromarray(values).save(data / "scratch" / "0.png")
+    with pytest.raises(DataError, match="hold 12 bits"):
+        AnomalyFolder(data)

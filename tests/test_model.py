@@ -486,3 +486,16 @@ def test_another_teacher(saved: Path) -> None:
     sign(saved)
     with pytest.raises(ModelError, match="other weights of efficientnet_lite1"):
         MRKD.load(saved)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_a_picture_of_fewer_bits_in_16_gets_no_verdict(bits: int, model: MRKD, tmp_path: Path) -> None:
+    """It would be read nearly black, and called defective."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(2**bits // 2, 2**bits, (40, 40)).astype(np.uint16)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for source in (pixels, torch.from_numpy(pixels), tmp_path / "a.png", Image.open(tmp_path / "a.png")):
+        with pytest.raises(DataError, match=rf"hold {bits} bits. Multiply their values by {2 ** (16 - bits)}"):
+            model.predict(source)
+    model.predict([pixels, pixels * 2 ** (16 - bits)])  # one dark picture among bright ones may be dark
+    model.predict(np.zeros((40, 40), np.uint16))  # black is black

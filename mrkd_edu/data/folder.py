@@ -31,11 +31,11 @@ from mrkd_edu.data.files import DataError, as_path, check_file, entries, no_fold
 from mrkd_edu.data.images import (
     IMAGE_SUFFIXES,
     ImageStack,
-    brightest_of_16_bits,
     image_size,
     list_images,
     natural_key,
     read_mask,
+    refuse_dark_16_bits,
 )
 from mrkd_edu.runtime.names import tell
 
@@ -49,7 +49,6 @@ NO_KIND = (  # beside good/, these may be anything: a kind of defect of such a n
 OURS = ("scores.csv", "results.csv", "theatre.csv", "report.html", "model.json", "leakage_kinds.png")  # what we leave
 MASK_ENDINGS = ("_mask", "_gt", "_label", "_seg")
 LITTER = ("Thumbs.db", "desktop.ini")  # what a file browser leaves behind, besides hidden files
-BITS_12 = 4095  # 16-bit pictures none of whose pixels is brighter hold 12 bits, or 10
 TEST_EVERY = 5  # plain layout: of the normal images 1 to 5, 6 to 10, ... the last one is a test image
 
 
@@ -328,15 +327,8 @@ class AnomalyFolder:
 
     def _check_scale(self) -> None:
         """Refuse a set of dark 16-bit pictures: they hold 12 bits or fewer, and would be learned nearly black."""
-        some = self.train[:: -(-len(self.train) // 8)]
-        brightest = [brightest_of_16_bits(sample.path) for sample in some]
-        known = [value for value in brightest if value is not None]
-        if len(known) == len(brightest) and max(known) <= BITS_12:
-            bits = max(max(known).bit_length(), 8)
-            raise DataError(
-                f"the 16-bit images of {self.root} are nearly black: the brightest pixel of {len(known)} of them is "
-                f"{max(known)} of 65535, so they hold {bits} bits. Multiply their values by {2 ** (16 - bits)}"
-            )
+        for samples in (self.train, self.test):  # apart: they may come from two cameras
+            refuse_dark_16_bits([sample.path for sample in samples], str(self.root))
 
 
 def find_categories(root: str | Path) -> list[Path]:

@@ -7,11 +7,11 @@ Whatever is in the file, the rest of the library sees only two things: an image 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from mrkd_edu.data.masks import defect_pixels
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # PIL's names; a phone's MPO begins with a JPEG, and is opened as one
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")  # their pixels are only nearly what was saved
+BITS_12 = 4095  # 16-bit pictures none of whose pixels is brighter hold 12 bits, or 10
 DECODERS = min(8, os.cpu_count() or 1)  # threads; PIL lets go of the interpreter while it decodes
 TURNS = {  # EXIF orientation: what makes the picture stand upright; 1 does already
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -127,13 +128,42 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         return (width, height) if lying else (height, width)
 
 
-def brightest_of_16_bits(path: str | os.PathLike[str]) -> int | None:
-    """The largest value of a picture with 16 bits for each pixel; None for any other picture.
+def refuse_dark_16_bits(sources: Sequence[Any], whose: str) -> None:
+    """Refuse pictures of 16 bits that hold 12 bits or fewer, and would be read nearly black.
+
+    One dark picture among bright ones may be dark. So all are looked at together, or eight of many.
+
+    Args:
+        sources: as for `read_image`.
+        whose: what they are, for the message.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: a file cannot be read, or the brightest pixel of all 16-bit pictures is that dark.
+
+    Example:
+        >>> refuse_dark_16_bits([np.full((2, 2), 4095, np.uint16)], "your images")
+        Traceback (most recent call last):
+        mrkd_edu.data.files.DataError: the 16-bit pictures of your images are nearly black: ... Multiply ... by 16
     """
-    with _opened(as_path(path)) as image:
+    some = sources[:: max(1, -(-len(sources) // 8))]
+    known = [value for source in some if (value := _brightest_of_16_bits(source)) is not None]
+    if known and 0 < max(known) <= BITS_12:
+        bits = max(max(known).bit_length(), 8)
+        raise DataError(
+            f"the 16-bit pictures of {whose} are nearly black: the brightest pixel of {len(known)} of them is "
+            f"{max(known)} of 65535, so they hold {bits} bits. Multiply their values by {2 ** (16 - bits)}"
+        )
+
+
+def _brightest_of_16_bits(source: Any) -> int | None:
+    """The largest value of a picture with 16 bits for each pixel; None for any other picture."""
+    if isinstance(source, torch.Tensor):
+        return int(source.cpu().numpy().max()) if source.numel() and source.dtype == torch.uint16 else None
+    if isinstance(source, np.ndarray):
+        return int(source.max()) if source.size and source.dtype == np.uint16 else None
+    if not isinstance(source, (str, os.PathLike, Image.Image)):
+        return None  # reading it will say what is wrong with it
+    with contextlib.nullcontext(source) if isinstance(source, Image.Image) else _opened(as_path(source)) as image:
         if not image.mode.startswith("I;16") and (image.mode, image.format) != ("I", "PNG"):
             return None
         return int(np.asarray(image).max())
@@ -243,7 +273,7 @@ def _channels_last(tensor: torch.Tensor) -> np.ndarray:
     return tensor.permute(1, 2, 0).numpy()  # (H, W, C)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """PIL's view of a file. What goes wrong inside the block becomes a `DataError` with the file's name."""
     with _explained(str(path)):
@@ -257,7 +287,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
 
 
-@contextmanager
+@contextlib.contextmanager
 def _explained(name: str) -> Iterator[None]:
     """Turn PIL's many errors into a `DataError` that says what to do."""
     try:

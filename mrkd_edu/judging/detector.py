@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mrkd_edu.backbones.entry import OFFLINE_TEACHER
-from mrkd_edu.data.images import ImageStack, list_images, read_images, some_images
+from mrkd_edu.data.images import ImageStack, list_images, read_images, refuse_dark_16_bits, some_images
 from mrkd_edu.distance import add_scales, cosine_distance, image_score
 from mrkd_edu.judging.mahalanobis import Mahalanobis
 from mrkd_edu.judging.prediction import Prediction, threshold_from
@@ -130,6 +130,7 @@ class Detector(nn.Module):
         """
         self.eval()
         sources = _as_list(images)
+        refuse_dark_16_bits(sources, "these images")
         pixels, maps, seconds = [], [], 0.0
         with tqdm(total=len(sources), desc=progress, unit="image", disable=not progress) as bar:
             for part in in_batches(sources, batch):
