@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mrkd_edu.data.images import DataError, ImageStack, some_images
+from mrkd_edu.data.images import DataError
+from mrkd_edu.data.stack import ImageStack, some_images
 from mrkd_edu.distance import LossForm, distillation_loss
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.model import MRKD

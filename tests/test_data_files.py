@@ -23,7 +23,7 @@ from mrkd_edu.data import (
     read_image,
     read_mask,
 )
-from mrkd_edu.data.folder import is_ours, visible_folders
+from mrkd_edu.data.layouts import is_ours, visible_folders
 from mrkd_edu.toy import make_toy
 
 READERS = (read_image, read_mask, image_size)

@@ -11,8 +11,7 @@ import torch
 from PIL import Image
 
 from mrkd_edu import metrics
-from mrkd_edu.data import AnomalyFolder, DataError
-from mrkd_edu.data import images as images_module
+from mrkd_edu.data import AnomalyFolder, DataError, stack
 from mrkd_edu.leakage import leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.study.evaluate import Evaluation, check_test_set, evaluate, leakage_pairs
@@ -242,8 +241,8 @@ def test_evaluate_decodes_only_what_it_measures(copy: Path, model: MRKD, monkeyp
     """The check of all images belongs before a training, not into every evaluation."""
     shutil.rmtree(copy / "twins")
     data, decoded = AnomalyFolder(copy), []
-    read = images_module.read_image
-    monkeypatch.setattr(images_module, "read_image", lambda path, size: decoded.append(path) or read(path, size))
+    read = stack.read_image
+    monkeypatch.setattr(stack, "read_image", lambda path, size: decoded.append(path) or read(path, size))
     evaluate(model, data, progress=False)
     tested = sorted(sample.path for sample in data.test)
     assert sorted(set(decoded)) == tested  # and none to train on

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc, confusion_matrix, f1_score, precision_score, recall_score
 
-from mrkd_edu.data.folder import Sample
+from mrkd_edu.data.layouts import Sample
 from mrkd_edu.metrics import aupro, image_auroc, pro_curve
 from mrkd_edu.study.evaluate import Evaluation
 from mrkd_edu.widgets.explorers.threshold import CALLED, explore_threshold, render_threshold

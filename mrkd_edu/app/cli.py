@@ -276,7 +276,7 @@ def benchmark(
     Example:  mrkd-edu benchmark photos/bottle photos/tile --variants rd,mrkd --seeds 0,1,2 --out results
     """
     with errors():
-        from mrkd_edu.data.folder import find_categories, visible_folders
+        from mrkd_edu.data.layouts import find_categories, visible_folders
         from mrkd_edu.study.benchmark import benchmark as run_benchmark
         from mrkd_edu.study.results import summary
 

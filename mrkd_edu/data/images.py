@@ -1,8 +1,9 @@
-"""Reading pictures: one image, one mask, or many images of one size.
+"""Reading pictures: one image, or one mask.
 
 Whatever is in the file, the rest of the library sees only two things: an image is `uint8` RGB of shape
 `(H, W, 3)`, a mask is `bool` of shape `(H, W)` and True on the defect. This file knows nothing of data sets
-(see `folder.py`) and nothing of the normalisation that a teacher wants (the teacher does that itself).
+(see `folder.py`), nothing of many images at once (`stack.py`), and nothing of the normalisation that a teacher wants
+(the teacher does that itself).
 """
 
 from __future__ import annotations
@@ -10,39 +11,25 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from scipy import ndimage
 
 from mrkd_edu.data.files import DataError, as_path, check_file, entries
 from mrkd_edu.data.masks import defect_pixels
+from mrkd_edu.data.pixels import channels_last, from_array, orientation, to_rgb, upright
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")  # PIL's names; a phone's MPO begins with a JPEG, and is opened as one
 LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")  # their pixels are only nearly what was saved
 BITS_12 = 4095  # 16-bit pictures none of whose pixels is brighter hold 12 bits, or 10
-DECODERS = min(8, os.cpu_count() or 1)  # threads; PIL lets go of the interpreter while it decodes
-TURNS = {  # EXIF orientation: what makes the picture stand upright; 1 does already
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
 # What `read_image` takes: a file, a PIL image, an array or a tensor.
 ImageSource = str | os.PathLike[str] | Image.Image | np.ndarray | torch.Tensor
-
-
-# ------------------------------------------------------------------------------------------------- one image
 
 
 def read_image(source: ImageSource, size: int | None = None) -> np.ndarray:
@@ -50,9 +37,9 @@ def read_image(source: ImageSource, size: int | None = None) -> np.ndarray:
 
     Transparent pixels become white, unless all are. 16-bit values are divided by 257, a fixed scale, so that two
     images stay comparable; files that keep 12-bit data in 16 bits therefore come out nearly black: rescale them
-    first (times 16), or pass an array of floats, values / 4095. (`AnomalyFolder` refuses a set of such.) A photo
-    that carries an EXIF rotation is turned upright. Of several pages or frames the first is taken. A file, the PIL
-    image, array or tensor of the same pixels all give the same result.
+    first (times 16), or pass an array of floats, values / 4095. (`AnomalyFolder` and `predict` refuse a set of such.) A
+    photo that carries an EXIF rotation is turned upright. Of several pages or frames the first is taken. A file, the
+    PIL image, array or tensor of the same pixels all give the same result.
 
     Args:
         source: A file (jpg, png, bmp, tif, webp); a PIL image; an array `(H, W)` or `(H, W, 1 | 3 | 4)` of
@@ -78,19 +65,19 @@ def read_image(source: ImageSource, size: int | None = None) -> np.ndarray:
         >>> read_image(grey, size=8).shape
         (8, 8, 3)
     """
-    _check_size(size)
+    check_size(size)
     if isinstance(source, (str, os.PathLike)):
         path = as_path(source)
-        with _opened(path) as image:
+        with opened(path) as image:
             # No `draft`: it would decode a JPEG file at a reduced scale, and give other pixels than its own array.
-            rgb = _to_rgb(_upright(image), str(path))
+            rgb = to_rgb(upright(image), str(path))
     elif isinstance(source, Image.Image):
-        with _explained("the PIL image"):
-            rgb = _to_rgb(_upright(source), "the PIL image")
+        with explained("the PIL image"):
+            rgb = to_rgb(upright(source), "the PIL image")
     elif isinstance(source, torch.Tensor):
-        rgb = _to_rgb(_from_array(_channels_last(source), "the tensor"), "the tensor")
+        rgb = to_rgb(from_array(channels_last(source), "the tensor"), "the tensor")
     elif isinstance(source, np.ndarray):
-        rgb = _to_rgb(_from_array(source, "the array"), "the array")
+        rgb = to_rgb(from_array(source, "the array"), "the array")
     else:
         raise DataError(
             f"an image cannot be read from a {type(source).__name__}; "
@@ -120,11 +107,11 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         ...     image_size(f"{folder}/a.png")
         (30, 40)
     """
-    with _opened(as_path(path)) as image:
+    with opened(as_path(path)) as image:
         width, height = image.size
         if isinstance(image, TiffImagePlugin.TiffImageFile):  # of a TIFF, `size` is upright in new versions of PIL
             width, height = (image.tag_v2[tag] for tag in (TiffImagePlugin.IMAGEWIDTH, TiffImagePlugin.IMAGELENGTH))
-        lying = _orientation(image) >= 5  # EXIF orientations 5 to 8 swap height and width
+        lying = orientation(image) >= 5  # EXIF orientations 5 to 8 swap height and width
         return (width, height) if lying else (height, width)
 
 
@@ -163,120 +150,21 @@ def _brightest_of_16_bits(source: Any) -> int | None:
         return int(source.max()) if source.size and source.dtype == np.uint16 else None
     if not isinstance(source, (str, os.PathLike, Image.Image)):
         return None  # reading it will say what is wrong with it
-    with contextlib.nullcontext(source) if isinstance(source, Image.Image) else _opened(as_path(source)) as image:
+    with contextlib.nullcontext(source) if isinstance(source, Image.Image) else opened(as_path(source)) as image:
         if not image.mode.startswith("I;16") and (image.mode, image.format) != ("I", "PNG"):
             return None
         return int(np.asarray(image).max())
 
 
-def _check_size(size: int | None) -> None:
+def check_size(size: int | None) -> None:
     if size is not None and size < 1:
         raise ValueError(f"size must be at least 1 pixel, not {size}")
 
 
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) to 8. What cannot be read, or means nothing, is 1."""
-    if image.format == "PNG" and not any("exif" in str(key) for key in image.info):
-        return 1  # here PIL would decode the whole PNG just to look for EXIF data behind the pixels
-    try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a picture is not wrong because a camera wrote nonsense beside it
-        return 1
-    return int(found) if found in range(1, 9) else 1
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    if _orientation(image) == 1:
-        return image
-    image.load()  # PIL may turn a TIFF here, and then takes the orientation away
-    if (turn := TURNS.get(_orientation(image))) is None:
-        return image
-    turned = image.transpose(turn)
-    turned.format = image.format  # `_to_rgb` asks for it
-    return turned
-
-
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Any mode of PIL -> mode RGB."""
-    if 0 in image.size:
-        raise DataError(f"{name} has no pixels (its size is {image.height} x {image.width})")
-    if image.mode == "I" and image.format != "PNG":  # 32 bits; older Pillows open a 16-bit PNG as that, too
-        raise DataError(_no_scale(name))
-    if image.mode == "F" or image.mode.startswith("I"):  # float; I;16 is 16-bit grey
-        image = Image.fromarray(_to_uint8(np.asarray(image), name))
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        rgba = image.convert("RGBA")
-        if not any(rgba.getchannel("A").getextrema()):  # transparent all over: a fourth byte that is no alpha
-            return rgba.convert("RGB")
-        white = Image.new("RGBA", rgba.size, "white")
-        image = Image.alpha_composite(white, rgba)
-    return image.convert("RGB")
-
-
-def _to_uint8(values: np.ndarray, name: str) -> np.ndarray:
-    """Any allowed type of pixel -> `uint8`, on a scale that is the same for every image."""
-    if values.dtype == np.uint8:
-        return values
-    if values.dtype == bool:
-        return values.astype(np.uint8) * np.uint8(255)
-    if np.issubdtype(values.dtype, np.floating):
-        if np.isnan(values).any():
-            raise DataError(f"{name} contains NaN; replace those pixels, floats must lie in [0, 1]")
-        levels = np.rint(values * 255)  # forgives what is out of range by less than half a grey level
-        if levels.min() < 0 or levels.max() > 255:
-            raise DataError(
-                f"{name} has float pixels from {values.min():g} to {values.max():g}, outside [0, 1]; "
-                "divide by the largest value that the camera can give (255 for 8-bit pictures)"
-            )
-        return levels.astype(np.uint8)
-    if values.dtype in (np.dtype("<u2"), np.dtype(">u2"), np.dtype(np.int32)):  # PIL's I;16, I;16B, I of a PNG
-        low, high = int(values.min()), int(values.max())
-        if low < 0 or high > 65535:
-            raise DataError(f"{name} has pixels from {low} to {high}; save it with 8 or 16 bits per pixel")
-        return ((values.astype(np.int64) + 128) // 257).astype(np.uint8)  # 65535 / 257 = 255, rounded
-    raise DataError(f"{name} has the type {values.dtype}; use uint8, uint16, bool, or floats in [0, 1]")
-
-
-def _no_scale(name: str) -> str:
-    return (
-        f"{name} has 32-bit integers, which do not tell how bright white is (255, 4095, 65535?); save it with 8 or "
-        "16 bits per pixel, or give an array of uint8, of uint16, or of floats in [0, 1]"
-    )
-
-
-def _from_array(values: np.ndarray, name: str) -> Image.Image:
-    """An array `(H, W)` or `(H, W, 1 | 3 | 4)` -> a PIL image of mode L, RGB or RGBA."""
-    if values.ndim == 3 and values.shape[2] == 1:
-        values = values[:, :, 0]
-    if values.ndim != 2 and not (values.ndim == 3 and values.shape[2] in (3, 4)):
-        raise DataError(
-            f"{name} has the shape {values.shape}; one image is (H, W) or (H, W, 1 | 3 | 4) as an array, "
-            "(H, W) or (1 | 3 | 4, H, W) as a tensor"
-        )
-    if 0 in values.shape:
-        raise DataError(f"{name} has no pixels (its shape is {values.shape})")
-    if values.dtype == np.int32:
-        raise DataError(_no_scale(name))
-    return Image.fromarray(np.ascontiguousarray(_to_uint8(values, name)))
-
-
-def _channels_last(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if tensor.is_floating_point():
-        tensor = tensor.float()  # NumPy has no bfloat16
-    if tensor.ndim != 3:
-        return tensor.numpy()  # (H, W), or a wrong shape for which `_from_array` has the words
-    if tensor.shape[0] not in (1, 3, 4):
-        raise DataError(
-            f"the tensor has the shape {tuple(tensor.shape)}; the channels of a tensor come first: (3, H, W)"
-        )
-    return tensor.permute(1, 2, 0).numpy()  # (H, W, C)
-
-
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """PIL's view of a file. What goes wrong inside the block becomes a `DataError` with the file's name."""
-    with _explained(str(path)):
+    with explained(str(path)):
         check_file(path)
         # Without `formats` PIL tries all that it knows, and starts Ghostscript for some. Given a path, not a file,
         # it maps raw pixels into memory, and then (Pillow 13) mixes up the rows of a grey TIFF that lies on its side.
@@ -288,7 +176,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 @contextlib.contextmanager
-def _explained(name: str) -> Iterator[None]:
+def explained(name: str) -> Iterator[None]:
     """Turn PIL's many errors into a `DataError` that says what to do."""
     try:
         yield
@@ -309,9 +197,6 @@ def _explained(name: str) -> Iterator[None]:
             f"{name} cannot be read ({error or type(error).__name__}): it may be damaged or cut off; "
             "copy it again, save it again as PNG or JPEG, or delete it"
         ) from error
-
-
-# -------------------------------------------------------------------------------------------------- one mask
 
 
 def read_mask(
@@ -346,11 +231,11 @@ def read_mask(
         ...     int(read_mask(f"{folder}/mask.png", size=10).sum())
         1
     """
-    _check_size(size)
+    check_size(size)
     path = as_path(path)
-    with _opened(path) as image:
+    with opened(path) as image:
         lossy = image.format in LOSSY_FORMATS
-        image = _upright(image)
+        image = upright(image)
         if image.mode in ("1", "L", "F") or image.mode.startswith("I"):
             values = np.asarray(image)  # (H, W)
         else:
@@ -380,112 +265,9 @@ def _resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
     return half | lost
 
 
-# ----------------------------------------------------------------------------------------------- many images
-
-
-def read_images(sources: Sequence[Any], size: int) -> list[np.ndarray]:
-    """Several images as `read_image` gives them, (size, size, 3) uint8 each, decoded side by side.
-
-    Raises:
-        DataError: An image cannot be read; the message names the first of these.
-    """
-    if len(sources) < 2:
-        return [read_image(source, size) for source in sources]
-    pool = ThreadPoolExecutor(DECODERS)
-    try:
-        return list(pool.map(lambda source: read_image(source, size), sources))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error: do not decode the rest first
-
-
 def as_batch(images: Sequence[np.ndarray]) -> torch.Tensor:
     """Images (H, W, 3) uint8 of one size to a batch (B, 3, H, W)."""
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-
-
-def some_images(images: ImageStack | torch.Tensor, number: int = 64) -> torch.Tensor:
-    """A part of a set, spread evenly over it: at most `number` images, (M, 3, size, size) uint8.
-
-    Example:
-        >>> some_images(torch.zeros(130, 3, 8, 8), 64).shape  # every third
-        torch.Size([44, 3, 8, 8])
-    """
-    return images[:: -(-len(images) // number)]
-
-
-class ImageStack:
-    """N images of one size: indexed like a tensor `(N, 3, size, size)`, decoded only when asked for.
-
-    Decoded images are kept in memory while they fit; the rest are decoded anew each time. Training visits
-    all images equally often, so that the first ones are as good to keep as any.
-
-    Args:
-        paths: The image files.
-        size: Side of the square that every image is resized to, in pixels.
-        memory: How many bytes of decoded images to keep at most. 1 GiB holds 5461 images of 256 pixels.
-
-    Raises:
-        DataError: When an image that is asked for cannot be read; the message names the file.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     paths = [Path(folder, f"{i}.png") for i in range(3)]
-        ...     for i, path in enumerate(paths):
-        ...         Image.new("L", (50, 40), i).save(path)
-        ...     stack = ImageStack(paths, size=8)
-        ...     print(stack.shape, stack[0].shape, stack[1:].shape, stack[[2, 0]][:, 0, 0, 0].tolist())
-        (3, 3, 8, 8) torch.Size([3, 8, 8]) torch.Size([2, 3, 8, 8]) [2, 0]
-    """
-
-    def __init__(self, paths: Iterable[str | os.PathLike[str]], size: int, memory: int = 2**30) -> None:
-        _check_size(size)
-        self.paths = [Path(path) for path in paths]
-        self.size = size
-        self._room = memory // (3 * size * size)  # how many decoded images may be kept
-        self._kept: dict[int, torch.Tensor] = {}
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """`(N, 3, size, size)`."""
-        return (len(self), 3, self.size, self.size)
-
-    def __getitem__(self, index: Any) -> torch.Tensor:
-        """One image `(3, size, size)` for an int, else a batch `(B, 3, size, size)`, `uint8`.
-
-        Args:
-            index: An int, a slice, or a list, array or tensor of ints or of N bools, as NumPy reads them.
-        """
-        if isinstance(index, torch.Tensor):
-            index = index.cpu().numpy()
-        chosen = np.arange(len(self))[index]  # NumPy checks the range and resolves negative indices
-        if np.ndim(chosen) == 0:
-            return self._decode([int(chosen)])[0]  # (3, size, size)
-        if np.ndim(chosen) != 1:
-            raise IndexError(f"an ImageStack takes one index or a list of them, not {np.shape(index)}")
-        if len(chosen) == 0:
-            return torch.empty((0, *self.shape[1:]), dtype=torch.uint8)
-        return self._decode(chosen.tolist())  # (B, 3, size, size)
-
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        return (self[index] for index in range(len(self)))
-
-    def __repr__(self) -> str:
-        return f"ImageStack({len(self)} images, size={self.size})"
-
-    def _decode(self, chosen: list[int]) -> torch.Tensor:
-        missing = [index for index in dict.fromkeys(chosen) if index not in self._kept]  # each once, in order
-        read = read_images([self.paths[index] for index in missing], self.size)
-        fresh = {i: torch.from_numpy(x).permute(2, 0, 1).contiguous() for i, x in zip(missing, read, strict=True)}
-        for index in missing[: max(0, self._room - len(self._kept))]:
-            self._kept[index] = fresh[index]
-        return torch.stack([fresh[i] if i in fresh else self._kept[i] for i in chosen])  # (B, 3, size, size)
-
-
-# ----------------------------------------------------------------------------------------------- image files
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mrkd_edu.backbones.entry import OFFLINE_TEACHER
-from mrkd_edu.data.images import ImageStack, list_images, read_images, refuse_dark_16_bits, some_images
+from mrkd_edu.data.images import list_images, refuse_dark_16_bits
+from mrkd_edu.data.stack import ImageStack, read_images, some_images
 from mrkd_edu.distance import add_scales, cosine_distance, image_score
 from mrkd_edu.judging.mahalanobis import Mahalanobis
 from mrkd_edu.judging.prediction import Prediction, threshold_from

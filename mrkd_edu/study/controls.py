@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mrkd_edu.backbones.entry import OFFLINE_TEACHER
-from mrkd_edu.data.images import ImageStack
+from mrkd_edu.data.stack import ImageStack
 from mrkd_edu.judging.detector import Baseline, Restorer, Settings
 from mrkd_edu.recipe import Recipe
 from mrkd_edu.runtime.batches import in_batches

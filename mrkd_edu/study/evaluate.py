@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mrkd_edu.data.folder import AnomalyFolder, Sample
-from mrkd_edu.data.images import ImageStack
+from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.data.layouts import Sample
+from mrkd_edu.data.stack import ImageStack
 from mrkd_edu.distance import image_score
 from mrkd_edu.ilm import add_anomalies
 from mrkd_edu.judging.detector import Detector, Restorer

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrkd_edu.backbones.entry import OFFLINE_TEACHER
-from mrkd_edu.data.images import ImageStack
+from mrkd_edu.data.stack import ImageStack
 from mrkd_edu.distance import enlarge, gaussian_blur
 from mrkd_edu.judging.detector import Detector, Settings
 from mrkd_edu.recipe import Stride

@@ -11,7 +11,7 @@ import torch
 
 from mrkd_edu.backbones.entry import OFFLINE_TEACHER
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.data.images import ImageStack, some_images
+from mrkd_edu.data.stack import ImageStack, some_images
 from mrkd_edu.judging.detector import Baseline, Restorer, Variant
 from mrkd_edu.judging.scale_weights import choose_weights
 from mrkd_edu.model import MRKD

@@ -31,7 +31,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mrkd_edu.data.files import DataError, check_file
-from mrkd_edu.data.folder import LITTER
+from mrkd_edu.data.layouts import LITTER
 from mrkd_edu.runtime.cache import cache_folder
 from mrkd_edu.runtime.writing import explained
 from mrkd_edu.toy.pairs import (
