@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
 import sys
 import webbrowser
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape as without_markup
 from rich.table import Table
 from rich.text import Text
 
 from mrkd_edu import __version__
+from mrkd_edu.app.console import console, draw, errors, escape, lacking, number, opened, problems, say
+from mrkd_edu.app.options import (
+    Backbone,
+    DataFolder,
+    Device,
+    Distance,
+    Precision,
+    Recipe,
+    Size,
+    Steps,
+    check_distance,
+    check_variant,
+    different,
+    listed,
+    make_plan,
+    seed_numbers,
+    whole_number,
+)
 from mrkd_edu.runtime.names import readable
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from mrkd_edu.data.folder import AnomalyFolder
-    from mrkd_edu.study.run import Plan
 
 # The library is imported inside the commands: `mrkd-edu --help` must not wait for torch.
 
-console = Console(highlight=False)
-problems = Console(stderr=True, highlight=False)
 app = typer.Typer(
     help="Find defects in images with masked reverse knowledge distillation (MRKD).\n\n"
     "A frozen teacher network knows images; a student learns to imitate it on *normal* images; where the two "
@@ -45,26 +50,6 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(data_app, name="data")
-
-DataFolder = Annotated[
-    Path, typer.Argument(metavar="DATA", help="Folder of one category: MVTec layout, good/ + others, or just images.")
-]
-Backbone = Annotated[str, typer.Option(help="Teacher network. Without a download: efficientnet_lite0, _lite1, _lite2.")]
-Size = Annotated[
-    int | None,
-    typer.Option(help="Images are resized to squares of this side, a multiple of 32 [default: the recipe's].", min=32),
-]
-Steps = Annotated[int | None, typer.Option(help="Gradient steps [default: the recipe's].", min=1)]
-Recipe = Annotated[
-    str,
-    typer.Option(help="`workshop` (a minute), `long` (some minutes, finds more) or `paper` (200 epochs, for a GPU)."),
-]
-Distance = Annotated[
-    str | None,
-    typer.Option(help="From teacher to student: `cosine` (the papers') or `mahalanobis` [default: the recipe's]."),
-]
-Device = Annotated[str, typer.Option(help="`auto`, `cpu` or `cuda`.")]
-Precision = Annotated[str, typer.Option(help="`auto` takes what is quick here; or `fp32`, `bf16`, `fp16`.")]
 
 
 def say_version(wanted: bool) -> None:
@@ -437,63 +422,6 @@ def doctor() -> None:
     say("Ready. Next:  mrkd-edu demo")
 
 
-def make_plan(
-    variant: str,
-    backbone: str,
-    size: int | None,
-    steps: int | None,
-    seed: int,
-    recipe: str,
-    precision: str,
-    distance: str | None = None,
-    baseline: bool = False,
-) -> Plan:
-    """The options of the command line as a `Plan`; `ValueError` names an option that is no choice."""
-    from mrkd_edu.backbones.registry import BACKBONES
-    from mrkd_edu.recipe import RECIPES
-    from mrkd_edu.study.run import Plan
-
-    check_choice("--backbone", backbone, BACKBONES)
-    check_choice("--recipe", recipe, RECIPES)
-    check_choice("--precision", precision, ("auto", "fp32", "bf16", "fp16"))
-    chosen = RECIPES[recipe]
-    if steps is not None:
-        chosen = replace(chosen, steps=steps, epochs=None)
-    if distance is not None:
-        chosen = replace(chosen, distance=check_distance(distance))
-    return Plan(check_variant(variant, baseline=baseline), backbone, size or 0, seed, chosen, precision)  # type: ignore[arg-type]
-
-
-def check_distance(distance: str, option: str = "--distance") -> Any:
-    """The distance, if it is one."""
-    from mrkd_edu.recipe import DISTANCES
-
-    check_choice(option, distance, DISTANCES)
-    return distance
-
-
-def check_variant(variant: str, option: str = "--variant", baseline: bool = False) -> Any:
-    """The variant, if it is one; `baseline`: those without a student count as well."""
-    from mrkd_edu.model import BASELINES, VARIANTS
-
-    check_choice(option, variant, (*BASELINES, *VARIANTS) if baseline else VARIANTS)
-    return variant
-
-
-def check_choice(option: str, value: str, choices: Any) -> None:
-    """Raise `ValueError` where the value is none of the choices."""
-    if value not in choices:
-        raise ValueError(f"{option} {value or repr(value)}: no such choice. Choose one of: {', '.join(choices)}.")
-
-
-def whole_number(option: str, text: str, least: int = 0) -> int:
-    """One of the whole numbers of an option that takes several."""
-    if not text.strip().isdecimal() or int(text) < least:
-        what = f"whole numbers, {least} or more, with commas between them"
-        raise ValueError(f"{option} {text or repr(text)}: give {what}, for instance 1,2,3.")
-    return int(text)
-
-
 def refuse_foreign_run(out: Path, resume: bool) -> None:
     """A finished or interrupted training in the way is not overwritten without a word."""
     interrupted = (out / "checkpoint.pt").exists()
@@ -508,106 +436,6 @@ def refuse_foreign_run(out: Path, resume: bool) -> None:
         raise FileExistsError(
             f"{out} holds an interrupted training. Continue it with --resume, or delete {out / 'checkpoint.pt'}."
         )
-
-
-def opened(folder: Path, tested: bool = True) -> AnomalyFolder:
-    """A category, with a line on stderr that says what was taken for what; results on stdout stay clean."""
-    from mrkd_edu.data.folder import AnomalyFolder as Folder
-
-    data = Folder(folder)
-    say(data.taken(), problems)
-    if tested:
-        data.tell_repeated()
-    return data
-
-
-def lacking(data: AnomalyFolder) -> str:
-    """What a test set lacks for all measures."""
-    labels = data.test_labels
-    lacks = {
-        "no normal test images": labels.all(),
-        "no defective test images": not labels.any(),
-        "no masks": labels.any() and not data.has_masks,
-    }
-    return ", ".join(what for what, so in lacks.items() if so) or "no place for a synthetic defect"
-
-
-def seed_numbers(text: str) -> list[int]:
-    """`--seeds`."""
-    return different("--seeds", [whole_number("--seeds", s) for s in text.split(",")])
-
-
-def listed(text: str) -> list[str]:
-    """The words of an option that takes several, with commas between them."""
-    return [word.strip() for word in text.split(",")]
-
-
-def different(option: str, values: list[Any]) -> list[Any]:
-    """Refuse what is named twice: the same training twice would be a spread of nothing."""
-    if twice := [value for value in values if values.count(value) > 1]:
-        raise ValueError(f"{option} names {twice[0]} twice; give each once.")
-    return values
-
-
-def say(text: str, to: Console = console) -> None:
-    """Print as it is: no line breaks in paths, no markup in file names, nothing that steers the terminal."""
-    to.print(readable(text, lines=True), markup=False, soft_wrap=True)
-
-
-def escape(name: str) -> str:
-    """A name for a table: no markup, and nothing that steers the terminal."""
-    return without_markup(readable(name))
-
-
-def draw(figure: Figure, path: Path) -> None:
-    """A figure as a PNG file, whole or not at all."""
-    from mrkd_edu.runtime.writing import whole_file
-
-    with whole_file(path, "wb") as file:
-        figure.savefig(file, format="png", dpi=100)
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number for a table; a dash where it could not be measured."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-@contextlib.contextmanager
-def errors() -> Iterator[None]:
-    """Expected problems end as one message and exit code 1, not as a traceback (but with MRKD_EDU_DEBUG set)."""
-    from mrkd_edu.backbones.entry import WeightsNotFound
-    from mrkd_edu.data.images import DataError
-    from mrkd_edu.runtime.writing import Taken
-    from mrkd_edu.train import TrainingError
-
-    expected = (DataError, WeightsNotFound, TrainingError, Taken, ValueError, OSError)
-    try:
-        yield
-    except KeyboardInterrupt:
-        problems.print(
-            "\nInterrupted. To go on, give the same command again: `train` with --resume. (`theatre` starts the "
-            "interrupted training anew.)"
-        )
-        raise typer.Exit(130) from None
-    except Exception as error:
-        no_memory = out_of_memory(error)
-        if os.environ.get("MRKD_EDU_DEBUG") or not (no_memory or isinstance(error, expected)):
-            raise
-        problems.print("[bold red]Error:[/bold red]", end=" ")
-        say(no_memory or str(error), problems)
-        raise typer.Exit(1) from error
-
-
-def out_of_memory(error: Exception) -> str:
-    """What to do where there was not enough memory; empty where that was not it. Torch has many words for it."""
-    words = str(error).lower()
-    told = any(phrase in words for phrase in ("out of memory", "not enough memory", "allocate memory"))
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and told):
-        return (
-            "There is not enough memory. Close other programs, or leave the GPU (--device cpu). Smaller images need "
-            "less (--size 128, for train, benchmark and theatre)."
-        )
-    return ""
 
 
 def main() -> None:
