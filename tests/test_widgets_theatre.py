@@ -115,7 +115,7 @@ def test_it_is_the_model_of_run_and_kept_for_it(
 def test_leakage_is_the_librarys(data: AnomalyFolder) -> None:
     theatre = TrainingTheatre(data, PLAN)
     model = MRKD(variant="rd", size=SIZE, **PLAN.recipe.architecture)
-    stage = theatre._stage
+    stage = theatre._exhibits
     _, highest, leaks = stage.look(model)
     expected = leakage(model.features, [(*stage.pairs, stage.mask)])
     assert leaks == pytest.approx(float(np.mean(expected)), rel=1e-2, abs=1e-3)

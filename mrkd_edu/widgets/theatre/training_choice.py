@@ -38,9 +38,8 @@ class TrainingChoice(ipywidgets.VBox):
 
     def close(self) -> None:
         """Take it from the page; a training that another choice has taken over goes on."""
-        close_all([self._head] if self.theatre.running else [self._head, self.theatre])
-        self.children = [self._head]
-        close_all([self])
+        self.set_trait("children", ())
+        close_all([self, self._head] if self.theatre.running else [self, self._head, self.theatre])
 
     def start(self) -> None:
         """Train the chosen plan from its beginning."""
