@@ -34,7 +34,7 @@ from mrkd_edu.runtime.manifest import ModelError, read_model, write_model
 from mrkd_edu.student import Student
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
-BASELINES: tuple[Baseline, ...] = ("nn", "gauss", "template")
+BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 
 
 class MRKD(Restorer):

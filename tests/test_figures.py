@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import cv2
@@ -25,6 +25,7 @@ from mrkd_edu.figures import results as plots
 from mrkd_edu.figures import style as style_figures
 from mrkd_edu.figures import toy as plots_toy
 from mrkd_edu.model import VARIANTS
+from mrkd_edu.runtime.manifest import ModelError
 from mrkd_edu.study.evaluate import Evaluation
 
 CHARTS = (plots.score_histogram, plots.roc_curves, plots.pro_curves, plots.leakage_bars)
@@ -174,6 +175,18 @@ def test_outcomes(results: list[Evaluation]) -> None:
     assert plots.outcome(replace(known, score=scores + 2, threshold=1.0), 0) == "false alarm"
     assert plots.outcome(replace(known, score=scores + 2, threshold=1.0), first_defect) == "found"
     assert plots.outcome(replace(known, threshold=None), 0) == "no verdict"
+
+
+def test_outcomes_are_counted_and_nan_is_no_verdict(results: list[Evaluation]) -> None:
+    for evaluation in results:
+        each = [plots.outcome(evaluation, index) for index in range(len(evaluation.samples))]
+        counted = plots.outcomes(evaluation)
+        assert counted is not None
+        words = ("found", "missed", "false alarm", "passed")
+        assert astuple(counted) == tuple(each.count(word) for word in words)
+    assert plots.outcomes(replace(results[0], threshold=None)) is None
+    with pytest.raises(ModelError, match="There is no verdict"):
+        plots.outcomes(replace(results[0], score=results[0].score * np.nan))
 
 
 @pytest.mark.parametrize("number", [1, 4])

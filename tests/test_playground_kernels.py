@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -16,6 +15,7 @@ import psutil
 import pytest
 from playwright.sync_api import expect, sync_playwright
 from test_playground import ROOT, free_port
+from waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NOTEBOOK = """
@@ -60,14 +60,6 @@ def answers(url: str) -> bool:
 def kernels(server: psutil.Process) -> int:
     living = [child for child in server.children() if child.status() != psutil.STATUS_ZOMBIE]
     return sum("ipykernel_launcher" in " ".join(child.cmdline()) for child in living)
-
-
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if true():
-            return
-        time.sleep(0.1)
-    raise AssertionError("waited a minute")
 
 
 def test_a_kernel_ends_with_its_page_and_not_before(chromium: str, server: tuple[str, psutil.Process]) -> None:

@@ -354,6 +354,30 @@ def test_a_full_cache_in_the_end_is_only_said(
     assert same(MRKD.load(tmp_path / "m"), first[1])
 
 
+def test_stages_are_trained_to_the_end_whatever_becomes_of_the_cache(
+    empty: Path, data: AnomalyFolder, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    wanted = snapshots(data, PLAN, (2, 3), progress=False)
+    truncate(runs(empty)[0] / "model.safetensors")
+    again = snapshots(data, PLAN, (2, 3), progress=False)  # one is damaged: both are trained anew
+    assert all(same(again[step], model) for step, model in wanted.items())
+    assert all(same(MRKD.load(folder), wanted[MRKD.load(folder).settings.history["steps"]]) for folder in runs(empty))
+
+    shutil.rmtree(empty)
+    with monkeypatch.context() as full:
+        fill_the_disk(full, empty)
+        capsys.readouterr()
+        again = snapshots(data, PLAN, (2, 3), progress=False)
+    assert all(same(again[step], model) for step, model in wanted.items())
+    assert "Nothing is kept for the next time" in capsys.readouterr().err
+
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "file" / "cache"))
+    again = snapshots(data, PLAN, (2, 3), progress=False)
+    assert all(same(again[step], model) for step, model in wanted.items())
+    assert capsys.readouterr().err.count("Nothing is kept in the cache") == 1  # said once, before
+
+
 def test_no_room_is_found_before_the_training(
     empty: Path, data: AnomalyFolder, tmp_path: Path, monkeypatch: Any
 ) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from waiting import until
 
 from mrkd_edu.data import AnomalyFolder
 from mrkd_edu.data.images import read_image
@@ -48,14 +49,6 @@ def endless(data: AnomalyFolder) -> Iterator[TrainingTheatre]:
     yield theatre
     theatre.stop()
     assert theatre.wait(60)
-
-
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(1200):
-        if true():
-            return
-        time.sleep(0.05)
-    raise AssertionError("waited a minute")
 
 
 def state(**changes: object) -> TrainingState:
@@ -227,6 +220,17 @@ def test_normal_images_alone_are_enough(toy: Path, tmp_path: Path, data: Anomaly
     theatre.train()
     assert theatre.model.settings.threshold
     assert set(theatre.state.names) == {"held-out, normal"} and theatre.state.leakage
+
+
+def test_a_cache_that_cannot_be_written_loses_no_training(
+    data: AnomalyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MRKD_EDU_CACHE", str(tmp_path / "file" / "cache"))
+    theatre = TrainingTheatre(data, PLAN)
+    theatre.train()
+    assert theatre.model.settings.threshold and "done" in theatre.status.value
+    assert "Nothing is kept for the next time" in capsys.readouterr().err
 
 
 def test_a_choice_begins_when_it_is_told_to_and_again(data: AnomalyFolder) -> None:

@@ -85,9 +85,8 @@ def demo(
         from mrkd_edu.study.evaluate import COSTS
         from mrkd_edu.study.results import MEASURES
 
-        if data is not None:
-            opened(data)
-        report, evaluations = run_demo(data, out, quick=quick, device=device)
+        folder = None if data is None else opened(data)
+        report, evaluations = run_demo(folder, out, quick=quick, device=device)
         first = evaluations[0]
         title = escape(f"{first.category}: {len(first.samples)} test images")
         table = Table("measure", title=title, title_justify="left")
@@ -283,11 +282,8 @@ def benchmark(
         left = f"Passed over, because they are not categories: {', '.join(map(str, passed_over))}"
         if passed_over:
             say(left, problems)
-        for folder in folders:
-            opened(folder)
-        rows = run_benchmark(
-            folders, out, plan=plan, variants=chosen, seeds=numbers, distances=judges, device=device
-        )
+        sets = [opened(folder) for folder in folders]
+        rows = run_benchmark(sets, out, plan=plan, variants=chosen, seeds=numbers, distances=judges, device=device)
         console.print(summary(rows))
         if passed_over:  # again, beside the table, which may be all that is kept
             say(left)

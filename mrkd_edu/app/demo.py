@@ -32,7 +32,7 @@ WHY_TRAY = (
 
 
 def demo(
-    data: str | Path | None = None,
+    data: str | Path | AnomalyFolder | None = None,
     out: str | Path = "report",
     *,
     quick: bool = False,
@@ -42,7 +42,7 @@ def demo(
     """Train, test, report.
 
     Args:
-        data: one category; None makes the toy data set.
+        data: one category, or its folder; None makes the toy data set.
         out: folder of the report and of both models (`rd/`, `mrkd/`).
         quick: small images and few steps, to see that everything works; its figures mean nothing.
         device: `"auto"`, `"cpu"`, `"cuda"`.
@@ -55,7 +55,8 @@ def demo(
     """
     recipe = RECIPES["workshop" if data is None else "long"]  # images of one's own deserve what finds most
     plan = Plan(size=128, recipe=replace(recipe, steps=40, warmup=4)) if quick else Plan(recipe=recipe)
-    folder = AnomalyFolder(cached_toy(SHOWN, progress=progress) if data is None else data)
+    category = cached_toy(SHOWN, progress=progress) if data is None else data
+    folder = category if isinstance(category, AnomalyFolder) else AnomalyFolder(category)
     check_test_set(folder, plan.size)
     evaluations, seconds, weights = [], {}, {}
     for variant in COMPARED:

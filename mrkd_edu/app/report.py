@@ -188,7 +188,7 @@ def write_report(
         normal=int((labels == 0).sum()),
         defective=int(labels.sum()),
         kinds=list(kinds.items()),
-        variants=[_variant(e) for e in evaluations],
+        variants=[_variant(e) | {"counts": draw.outcomes(e)} for e in evaluations],
         rows=_rows(evaluations, synthetic),
         copied=_copied(evaluations) if evaluations[0].restored else None,
         outlined=judge.masks is not None and judge.masks.any(),
@@ -208,19 +208,9 @@ def write_report(
 
 
 def _variant(evaluation: Evaluation) -> dict[str, Any]:
-    """A variant's name, colour and verdicts."""
-    counts = None
-    if evaluation.threshold is not None:
-        count = draw.outcomes(evaluation)
-        counts = {
-            "found": count["found"],
-            "defective": count["found"] + count["missed"],
-            "alarms": count["false alarm"],
-            "normal": count["passed"] + count["false alarm"],
-        }
+    """A variant's name, and how the page shows it."""
     name = evaluation.variant
-    colour = VARIANT_COLOURS.get(name, "#777777")
-    return {"name": name, "colour": colour, "words": VARIANT_WORDS.get(name), "counts": counts}
+    return {"name": name, "colour": VARIANT_COLOURS.get(name, "#777777"), "words": VARIANT_WORDS.get(name)}
 
 
 def _rows(evaluations: list[Evaluation], synthetic: bool) -> list[dict[str, Any]]:
@@ -325,9 +315,7 @@ def _case(evaluations: list[Evaluation], data: AnomalyFolder, index: int) -> dic
     truth = "true defect outlined" if first.masks is not None and sample.label else "the image"
     pictures = [_photo(first, index, image, name.as_posix(), truth)]
     for e in evaluations:
-        shown = _map(e, image, e.anomaly_map[index], name.as_posix())
-        outcome = draw.outcome(e, index)
-        pictures.append(shown | {"outcome": outcome, "wrong": outcome in ("missed", "false alarm")})
+        pictures.append(_map(e, image, e.anomaly_map[index], name.as_posix(), outcome=draw.outcome(e, index)))
     return {"label": name.as_posix(), "pictures": pictures}
 
 
@@ -337,10 +325,13 @@ def _photo(evaluation: Evaluation, index: int, image: np.ndarray, name: str, cap
     return {"source": _jpeg(shown), "alt": name, "caption": caption}
 
 
-def _map(evaluation: Evaluation, image: np.ndarray, heat: np.ndarray, name: str, what: str = "") -> dict[str, Any]:
-    """A map over its image, with its score in thresholds."""
+def _map(
+    evaluation: Evaluation, image: np.ndarray, heat: np.ndarray, name: str, what: str = "", outcome: str = ""
+) -> dict[str, Any]:
+    """A map over its image, with its score in thresholds; without an outcome, that of a defective image."""
     threshold = draw.verdict_threshold(evaluation)
     score = float(heat.max()) / threshold
+    outcome = outcome or ("found" if score > 1 else "missed")
     alt = f"{evaluation.variant}, {what}, for {name}" if what else f"anomaly map of {evaluation.variant} for {name}"
     return {
         "source": _jpeg(overlay(image, heat, shared_scale(threshold))),
@@ -348,8 +339,8 @@ def _map(evaluation: Evaluation, image: np.ndarray, heat: np.ndarray, name: str,
         "variant": _variant(evaluation),
         "what": f"{what}: " if what else "",
         "score": score,
-        "outcome": "found" if score > 1 else "missed",
-        "wrong": score <= 1,
+        "outcome": outcome,
+        "wrong": outcome in ("missed", "false alarm"),
     }
 
 

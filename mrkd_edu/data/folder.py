@@ -116,6 +116,7 @@ class AnomalyFolder:
             raise DataError(missing_masks(self.root, mask_folder, unmasked, len(defective)))
         self._check_headers()
         self._check_scale()
+        self._rest = listed(self.left_out(), 8)  # in words, as it was when the folder was read
 
     # -------------------------------------------------------------------------------------------- the images
 
@@ -215,8 +216,7 @@ class AnomalyFolder:
             masks = "with masks" if self.has_masks else "no masks"
             text += f"; to test, {len(self.test) - defective.total()} normal and {defective.total()} defective"
             text += f" ({kinds}), {masks}" if kinds else ""
-        left_out = self.left_out()
-        return f"{text}." + (f" Left out: {listed(left_out, 8)}." if left_out else "")
+        return f"{text}." + (f" Left out: {self._rest}." if self._rest else "")
 
     def left_out(self) -> list[str]:
         """What lies in the folders that were read and was not used, counted."""
@@ -261,17 +261,15 @@ class AnomalyFolder:
                 rows.append((split, kind, count, extras))
         width = max(len(kind) for _, kind, _, _ in rows)
         lines = [f"  {split:<5}  {kind:<{width}}  {count:>4}{extras}" for split, kind, count, extras in rows]
-        left_out = self.left_out()
-        lines += [f"  left out: {listed(left_out, 8)}"] if left_out else []
+        lines += [f"  left out: {self._rest}"] if self._rest else []
         return "\n".join([self.name, *lines])
 
     def __repr__(self) -> str:
         defective = int(self.test_labels.sum())
-        left_out = self.left_out()
         return (
             f"AnomalyFolder({str(self.root)!r}: {len(self.train)} train, "
             f"{len(self.test) - defective} good + {defective} defective test"
-            + (f", left out {listed(left_out, 8)})" if left_out else ")")
+            + (f", left out {self._rest})" if self._rest else ")")
         )
 
     def _extras(self, kind: str) -> str:

@@ -21,8 +21,8 @@ def with_masks_and_twins(
         for sample in (s for s in samples if s.label):
             if (other := seen.setdefault((sample.kind, stem_of(sample.path)), sample.path)) is not sample.path:
                 raise DataError(same_name(other, sample.path))
-    masks = {kind: _bystem_of(mask_folder, kind) for kind in kinds}
-    twins = {kind: _bystem_of(twin_folder, kind) for kind in kinds}
+    masks = {kind: _by_stem(mask_folder, kind) for kind in kinds}
+    twins = {kind: _by_stem(twin_folder, kind) for kind in kinds}
     found = []
     for sample in samples:
         if sample.label:
@@ -33,7 +33,7 @@ def with_masks_and_twins(
     return found
 
 
-def _bystem_of(folder: Path | None, kind: str) -> dict[str, Path]:
+def _by_stem(folder: Path | None, kind: str) -> dict[str, Path]:
     """The images in `folder/kind` by their lower-case names without suffix."""
     kind_folder = find(folder, (kind,)) if folder else None
     found: dict[str, Path] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from mrkd_edu.data.images import read_image
 from mrkd_edu.figures.axes import bars_beside, frameless, new_chart, new_grid, set_title, share_axes
 from mrkd_edu.figures.heat import outline, overlay, shared_scale, threshold_bar
 from mrkd_edu.figures.style import NORMAL_COLOUR, SPACE, TIMES, Picture, colour_of, dashes, in_our_style
+from mrkd_edu.judging.confusion import Confusion, confusion
 from mrkd_edu.metrics import pro_curve
 from mrkd_edu.study.evaluate import Evaluation
 
@@ -53,9 +53,11 @@ def outcome(evaluation: Evaluation, index: int) -> str:
     return "false alarm" if called_defective else "passed"
 
 
-def outcomes(evaluation: Evaluation) -> Counter[str]:
-    """How many test images have which `outcome`."""
-    return Counter(outcome(evaluation, index) for index in range(len(evaluation.samples)))
+def outcomes(evaluation: Evaluation) -> Confusion | None:
+    """How many test images have which `outcome`; None when the model has no threshold."""
+    if evaluation.threshold is None:
+        return None
+    return confusion(evaluation.score, evaluation.labels, evaluation.threshold)
 
 
 @in_our_style
@@ -326,15 +328,15 @@ def _with_value(evaluation: Evaluation, metric: str) -> str:
 
 def _counted(evaluation: Evaluation) -> str:
     """What the verdicts came to, as a title."""
-    if evaluation.threshold is None:
+    count = outcomes(evaluation)
+    if count is None:
         stand_in = "score" if evaluation.labels.all() else "normal score"  # see verdict_threshold
         return f"{evaluation.variant}: no threshold; 1 = highest {stand_in}"
-    count = outcomes(evaluation)
     parts = []
-    if defective := count["found"] + count["missed"]:
-        parts.append(f"finds {count['found']} of {defective}")
-    if count["passed"] + count["false alarm"]:
-        parts.append("1 false alarm" if count["false alarm"] == 1 else f"{count['false alarm']} false alarms")
+    if defective := count.found + count.missed:
+        parts.append(f"finds {count.found} of {defective}")
+    if count.passed + count.false_alarms:
+        parts.append("1 false alarm" if count.false_alarms == 1 else f"{count.false_alarms} false alarms")
     return f"{evaluation.variant}: " + ", ".join(parts)
 
 

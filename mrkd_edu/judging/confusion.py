@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mrkd_edu.judging.prediction import verdict
+
 
 @dataclass(frozen=True)
 class Confusion:
@@ -57,10 +59,13 @@ def confusion(scores: ArrayLike, labels: ArrayLike, threshold: float) -> Confusi
         labels: (N,) 0 normal, 1 defective.
         threshold: in the unit of the scores.
 
+    Raises:
+        ModelError: a score or the threshold is no finite number, see `prediction.verdict`.
+
     Example:
         >>> confusion([0.1, 0.4, 0.3, 0.8], [0, 0, 1, 1], threshold=0.35)
         Confusion(found=1, missed=1, false_alarms=1, passed=1)
     """
-    called, defective = np.asarray(scores) > threshold, np.asarray(labels) == 1
+    called, defective = verdict(np.asarray(scores), threshold), np.asarray(labels) == 1
     pairs = ((called, defective), (~called, defective), (called, ~defective), (~called, ~defective))
     return Confusion(*(int((one & other).sum()) for one, other in pairs))

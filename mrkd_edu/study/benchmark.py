@@ -32,7 +32,7 @@ MEASURING = ("study/controls.py", "study/evaluate.py", "study/neighbours.py")  #
 
 
 def benchmark(
-    folders: Sequence[str | Path],
+    folders: Sequence[str | Path | AnomalyFolder],
     out: str | Path,
     *,
     plan: Plan | None = None,
@@ -45,7 +45,7 @@ def benchmark(
     """Train and evaluate every combination, and write `results.csv` into `out`.
 
     Args:
-        folders: one category each.
+        folders: one category each; those that are open already are not read again.
         out: where `results.csv` is, or will be.
         plan: what all runs share (default: `Plan()`); variant and seed are replaced.
         variants, seeds: the grid.
@@ -64,7 +64,7 @@ def benchmark(
     table = Results(out)
     plan = plan or Plan()
     rows, keys = table.read()
-    sets = [AnomalyFolder(folder) for folder in folders]
+    sets = [f if isinstance(f, AnomalyFolder) else AnomalyFolder(f) for f in folders]
     if not sets:
         raise ValueError("No category to work on: give at least one folder of images.")
     if len({data.name for data in sets}) < len(sets):
@@ -115,17 +115,17 @@ def detector(data: AnomalyFolder, plan: Plan, device: str = "auto") -> Detector:
 
     A baseline learns from the images that a student would learn from, and takes its threshold from the same held-out
     ones; `gauss` and `template` their scales' weights as well. Where a data set is too small to hold any out (see
-    `run.split`), `nn` knows all by heart and gets no threshold.
+    `prepare.split`), `nn` knows all by heart and gets no threshold.
     """
     if plan.variant not in BASELINES:
         return run(data, plan, device=device, progress=False)
-    work, where = divide(data, plan), pick_device(device)
+    parts, where = divide(data, plan), pick_device(device)
     given: dict[str, Any] = {"backbone": plan.backbone, "precision": plan.precision, "device": where}
     if plan.variant != "nn":
-        control = Control(plan.variant, work.learned, plan.recipe, **given)
-        finish(control, work, plan)
+        control = Control(plan.variant, parts.learned, plan.recipe, **given)
+        finish(control, parts, plan)
         return control
-    model = Neighbours(work.learned, seed=plan.seed, **given)
-    if not set(work.learned.paths) & set(work.held_out.paths):
-        model.calibrate(model.predict(work.held_out.paths).score)
+    model = Neighbours(parts.learned, seed=plan.seed, **given)
+    if not set(parts.learned.paths) & set(parts.held_out.paths):
+        model.calibrate(model.predict(parts.held_out.paths).score)
     return model

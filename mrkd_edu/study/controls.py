@@ -66,7 +66,7 @@ class Control(Restorer):
         self.learn_channels(images)
         total: list[Tensor] = []
         for part in in_batches(images):
-            with torch.no_grad(), self.autocast():
+            with torch.no_grad():
                 sums = [t.float().sum(0, keepdim=True) for t in self.see(part)]
             total = [a + b for a, b in zip(total, sums, strict=True)] if total else sums
         for k, t in enumerate(total):

@@ -226,9 +226,7 @@ def leakage_pairs(data: AnomalyFolder, size: int) -> Iterator[tuple[Tensor, Tens
     """
     if data.has_twins:
         normal, defective, masks = data.twin_pairs(size)
-        for part in in_batches(range(len(normal))):
-            here = slice(part.start, part.stop)
-            yield normal[here], defective[here], torch.from_numpy(masks[here])
+        yield from zip(*map(in_batches, (normal, defective, torch.from_numpy(masks))), strict=True)
         return
     images = data.test_images(size)
     good = np.flatnonzero(data.test_labels == 0)

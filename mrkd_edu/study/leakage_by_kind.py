@@ -1,7 +1,7 @@
-"""Overgeneralisation looked at from three sides: by kind of defect, by its strength, and over the steps of a training.
+"""Overgeneralisation by kind of defect, and by its strength.
 
-The measure is leakage (`leakage.py`); this file asks it the questions. The third one is the theatre: train longer and
-longer, and watch whether the detector gets better at its task or only at copying.
+The measure is leakage (`leakage.py`); this file asks it the questions. How it goes over the steps of a training,
+`snapshots.py` asks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mrkd_edu.data.folder import AnomalyFolder
+from mrkd_edu.data.images import as_batch
 from mrkd_edu.judging.detector import Detector
 from mrkd_edu.leakage import leakage
 from mrkd_edu.runtime.batches import in_batches
@@ -57,10 +58,8 @@ def leakage_by_strength(
         rows = []
         for strength in strengths:
             drawn = [render_pair(category, kind, strength, size=size, seed=seed + i) for i in range(pairs)]
-            normal, defective = (
-                torch.from_numpy(np.stack([getattr(p, name) for p in drawn])).permute(0, 3, 1, 2)
-                for name in ("normal", "defective")
-            )  # (pairs, 3, S, S)
+            normal = as_batch([p.normal for p in drawn])  # (pairs, 3, S, S)
+            defective = as_batch([p.defective for p in drawn])  # (pairs, 3, S, S)
             masks = torch.from_numpy(np.stack([p.mask for p in drawn]))  # (pairs, S, S)
             rows.append(leakage(model.features, [(normal, defective, masks)]))
         found[kind] = np.array(rows)

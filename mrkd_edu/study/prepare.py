@@ -114,7 +114,7 @@ def finish(model: Restorer, parts: Parts, plan: Plan) -> dict[str, Any] | None:
     independent scales).
 
     Returns:
-        What `scales.choose_weights` found, or None.
+        What `scale_weights.choose_weights` found, or None.
     """
     held_out = parts.held_out[:]  # (N, 3, S, S)
     model.learn_residuals(torch.cat([some_images(parts.learned), held_out]))

@@ -92,8 +92,9 @@ def read_results(path: str | Path, quiet: bool = False) -> dict[Key, Row]:
         raise ValueError(f"{path} is not a benchmark's table (its columns differ). Choose another --out.")
     rows, broken = {}, 0
     for line in lines[1:]:
-        row = dict(zip(KEY + MEASURES, _values(line), strict=False))
-        if len(_values(line)) == len(KEY + MEASURES) and _parses(row):
+        values = _values(line)
+        row = dict(zip(KEY + MEASURES, values, strict=False))
+        if len(values) == len(KEY + MEASURES) and _parses(row):
             rows[tuple(row[name] for name in KEY)] = row
         else:
             broken += 1
@@ -137,7 +138,7 @@ def summary(rows: Iterable[Row]) -> Table:
     title = f"mean ± standard deviation over seeds (number of seeds: {seeds})"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("category", "variant", *SHOWN):
-        header = {"train_seconds": "train\ns", "ms_per_image": "ms per\nimage"}.get(name, name.replace("_", "\n"))
+        header = "train\ns" if name == "train_seconds" else name.replace("_", "\n")
         table.add_column(header, justify="right" if name in SHOWN else "left", overflow="fold")
     shown = None
     for (category, variant), members in groups:

@@ -152,6 +152,14 @@ def can_keep(home: Path, model: MRKD) -> bool:
     return True
 
 
+def keep_if_possible(home: Path, model: MRKD) -> None:
+    """Write a trained model into the cache. A cache that cannot be written costs time the next time, no model now."""
+    try:
+        model.save(home)
+    except NotWritten as error:
+        tell(f"Nothing is kept for the next time. {error}")
+
+
 def _keep(model: MRKD, folder: Path | None, kept: Path | None) -> None:
     """Write a trained model into the cache and where it is asked for. What was trained is not lost to a full disk."""
     failed: list[tuple[Path, NotWritten]] = []

@@ -19,7 +19,7 @@ from mrkd_edu.runtime.manifest import ModelError
 from mrkd_edu.runtime.tables import write_table
 from mrkd_edu.study.evaluate import check_test_set, evaluate
 from mrkd_edu.study.prepare import Plan, build, conclude, divide
-from mrkd_edu.study.run import can_keep, home_of
+from mrkd_edu.study.run import can_keep, home_of, keep_if_possible
 from mrkd_edu.train import Moment, fit
 
 
@@ -51,6 +51,7 @@ def snapshots(
     longest = plans[max(at)]
     model, parts = build(longest), divide(data, plan)
     history, kept = History(images=len(parts.learned)), {}
+    keeps = can_keep(homes[max(at)], model)
 
     def keep(moment: Moment) -> None:
         history.loss.append(moment.loss)
@@ -58,8 +59,8 @@ def snapshots(
             history.seconds = moment.seconds
             conclude(model, history, data, plans[moment.step], parts)
             kept[moment.step] = copy.deepcopy(model).eval()
-            if can_keep(homes[moment.step], model):
-                model.save(homes[moment.step])
+            if keeps:
+                keep_if_possible(homes[moment.step], model)
 
     fit(
         model,

@@ -104,11 +104,10 @@ class Growth:
     def _features(self, image: np.ndarray) -> dict[str, FeaturePair]:
         """An image uint8 (S, S, 3) to the teacher's and the student's maps of every model."""
         pixels = as_batch([image])  # (1, 3, S, S)
-        features = {}
-        for name, teacher in see_once(self.models, pixels).items():
-            with self.models[name].autocast():
-                features[name] = teacher, self.models[name].restore(teacher)
-        return features
+        return {
+            name: (teacher, self.models[name].restore(teacher))
+            for name, teacher in see_once(self.models, pixels).items()
+        }
 
 
 def render_overgeneralisation(

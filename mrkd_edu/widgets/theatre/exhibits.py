@@ -42,10 +42,9 @@ class Exhibits:
     def look(self, model: MRKD) -> tuple[np.ndarray, float, float]:
         """Maps (N, S, S) of the images, the highest score of a normal image, and leakage, mean over the scales."""
         model.eval()
-        with model.autocast():
-            if not self.teacher:
-                self.teacher = model.see(torch.cat([self.images, self.normal, *self.pairs]))
-            student = model.restore(self.teacher)  # (N + M + 2 P, C_k, h_k, w_k)
+        if not self.teacher:
+            self.teacher = model.see(torch.cat([self.images, self.normal, *self.pairs]))
+        student = model.restore(self.teacher)  # (N + M + 2 P, C_k, h_k, w_k)
         n, p = len(self.images), len(self.mask)
         judged_part = slice(None, n + len(self.normal))
         maps = model.compare([t[judged_part] for t in self.teacher], [s[judged_part] for s in student]).cpu().numpy()

@@ -19,9 +19,8 @@ import numpy as np
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.model import MRKD
-from mrkd_edu.runtime.cache import cache_folder
 from mrkd_edu.study.prepare import split
-from mrkd_edu.study.run import Plan, run, run_key
+from mrkd_edu.study.run import Plan, home_of, keep_if_possible, run
 from mrkd_edu.train import Moment
 from mrkd_edu.widgets.frame import memory
 from mrkd_edu.widgets.frame.panels import View
@@ -219,7 +218,7 @@ class TrainingTheatre(ipywidgets.VBox):
             model = run(self.data, self.plan, cache=False, progress=progress, callback=callback)
             done = len(model.settings.history["loss"])
             if done == self.state.steps:
-                model.save(cache_folder() / "runs" / run_key(self.data, self.plan, model.device))
+                keep_if_possible(home_of(self.data, self.plan, model.device), model)
             self.state = replace(self.state, loss=model.settings.history["loss"])
             self._look(model, calibrated=True)
             self._model = model
