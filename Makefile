@@ -24,10 +24,11 @@ help: ## say what there is to do
 demo: $(VENV)/.ready-base ## train rd and mrkd on a toy data set and write a report
 	@$(BIN)/mrkd-edu demo $(ARGS)
 
-test: lint ## check the code, then run all tests, docstring examples and notebooks
-	@echo "Running tests, docstring examples and notebooks ..."
+test: lint ## check the code, then run all tests, docstring examples and notebooks (also solved)
+	@echo "Running tests, docstring examples, and the notebooks, untouched and with all solutions put in ..."
+	@rm -rf out/solved && $(BIN)/python notebooks/solved.py out/solved >/dev/null
 	@MRKD_EDU_BUDGET=$${MRKD_EDU_BUDGET:-quick} \
-	  $(BIN)/python -m pytest $(NBVAL) --junitxml=junit-cpu.xml mrkd_edu tests notebooks $(ARGS)
+	  $(BIN)/python -m pytest $(NBVAL) --junitxml=junit-cpu.xml mrkd_edu tests notebooks out/solved $(ARGS)
 
 test-gpu: $(VENV)/.ready-test ## the same on a CUDA GPU: GPU tests, and the notebooks at full length
 	@$(BIN)/python -c "import torch; raise SystemExit(not torch.cuda.is_available())" || { \
@@ -54,6 +55,10 @@ playground: $(VENV)/.ready-notebooks ## open the explorers as an app without cod
 
 notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new output
 	@$(BIN)/python notebooks/execute.py $(ARGS)
+
+projector: $(VENV)/.ready-notebooks ## one explorer at a time, as large as the screen, for a room
+	@echo "Opening the projector page in the browser. Something to read is there while the students get ready; Ctrl-C here ends it."
+	@$(BIN)/python -m voila notebooks/projector.ipynb $(ARGS)
 
 slides: $(VENV)/.ready-notebooks ## make slides of the notebooks, in slides/
 	@$(BIN)/python -m nbconvert --to slides --no-input --SlidesExporter.reveal_scroll=True --output-dir slides notebooks/[0-9]*.ipynb

@@ -29,7 +29,8 @@ FLOORS = (  # from the ground up; what stands on a floor may use its own and tho
     ("whole",),
     ("study",),
     ("figures",),
-    ("lessons", "widgets", "app"),
+    ("lessons",),
+    ("checks", "widgets", "app"),
 )
 SAYS = {
     "runtime": "safe and quick on any machine",
@@ -43,6 +44,7 @@ SAYS = {
     "study": "experiments: one run, its evaluation, baselines, tables",
     "figures": "pictures in one style",
     "lessons": "what only lessons need",
+    "checks": "what learners write",
     "widgets": "explorers, theatre",
     "app": "what is started",
 }

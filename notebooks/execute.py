@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import sys
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -71,6 +72,7 @@ def point_at(notebook: NotebookNode, data: Path) -> bool:
 def execute(notebook: NotebookNode) -> None:
     """Run all cells in a fresh kernel, then tidy what they left."""
     os.environ["MRKD_EDU_FOR_KEEPS"] = "1"  # explorers finish their pictures before they are kept
+    os.environ["MRKD_EDU_NOTES"] = tempfile.mkdtemp()  # what the person at the keyboard solved is not kept
     NotebookClient(notebook, timeout=None, record_timing=False, resources={"metadata": {"path": str(FOLDER)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)

@@ -50,4 +50,6 @@ def test_the_playground_takes_the_lessons_students(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(course, "run", lambda data, plan: (data.name, plan))
     data, students = course.playground("fabric")
     assert data.root == toy
+    copies = students.pop("rd, long")[1].recipe
+    assert (copies.steps, copies.strides, copies.width) == (course.SNAPSHOTS[-1], (4, 8, 16), None)
     assert students == {variant: ("fabric", lesson_plan(variant)) for variant in ("rd", "mrkd")}

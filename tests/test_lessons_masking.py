@@ -14,7 +14,7 @@ from sample_results import four_results, small_toy
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import as_batch
 from mrkd_edu.figures.style import SPACE, Picture, colour_of
-from mrkd_edu.ilm import Anomaly, Box, add_anomaly
+from mrkd_edu.ilm import Anomaly, Box, add_anomaly, visible_change
 from mrkd_edu.lessons import feature_masking, image_masking
 from mrkd_edu.lessons.pictures import feature_masking as draw_06
 from mrkd_edu.lessons.pictures import image_masking as draw_05
@@ -176,19 +176,13 @@ def test_masks_at_test_time_change_scores_and_masks_off_do_not(flm: MRKD, photos
         feature_masking.scores_with_masks(MRKD(variant="rd", size=SIZE, standardise=False), images, [None])
 
 
-def test_a_mask_for_each_scale() -> None:
-    fine, coarse = feature_masking.drop_masks([(200, 200), (4, 4)], 0.3, torch.Generator().manual_seed(0))
-    assert fine.shape == (200, 200) and coarse.shape == (4, 4)
-    assert 1 - fine.mean() == pytest.approx(0.3, abs=0.02)
-
-
 # --- the pictures ----------------------------------------------------------------------------------------------
 
 
 def test_pictures_of_a_patch_say_what_was_measured(photos: np.ndarray) -> None:
     image = np.full((SIZE, SIZE, 3), 90, np.uint8)
     steps = image_masking.patch_steps(image, np.full_like(image, 190), Box(0, 0, 16, 16), Box(20, 20, 16, 16))
-    strip = draw_05.patch_strip(steps)
+    strip = draw_05.patch_strip(steps, [visible_change(image, new) for new in (steps.swap, steps.poisson)])
     assert "covers 6.2 % of the image; visibly changed are 6.2 % (swap) and 0.0 % (Poisson)" in said(strip)
     profile = draw_05.blend_profile(steps)
     assert "before 0, swap 100, Poisson 0" in said(profile)
@@ -233,7 +227,7 @@ def test_charts_refuse_to_draw_nothing() -> None:
     with pytest.raises(ValueError, match="nothing to compare"):
         draw_seeds.seed_dots({})
     with pytest.raises(ValueError, match="no mask"):
-        draw_06.masks_on_image(np.zeros((SIZE, SIZE, 3), np.uint8), {})
+        draw_06.masks_on_features(np.zeros((SIZE, SIZE, 3), np.uint8), [], {})
     with pytest.raises(ValueError, match="normal and defective"):
         draw_06.mask_noise(np.ones(3), np.ones((2, 3)), np.ones(3, int))
 
@@ -257,13 +251,13 @@ def test_seed_dots_show_every_seed_in_its_variants_colour(results: dict[str, Eva
     assert draws(figure)
 
 
-def test_masks_lie_on_the_image_where_they_hide(photos: np.ndarray) -> None:
+def test_masks_lie_on_the_features_where_they_hide(photos: np.ndarray) -> None:
     mask = np.ones((4, 4), np.float32)
     mask[0, 0] = 0
-    figure = draw_06.masks_on_image(photos[0], {0.1: [mask]})
-    shown = np.asarray(figure.axes[0].images[0].get_array())
-    assert not shown[:16, :16].any() and np.array_equal(shown[16:, 16:], photos[0][16:, 16:])
-    assert figure.axes[0].get_xlabel().startswith("6.2")
+    figure = draw_06.masks_on_features(photos[0], [np.full((4, 4, 3), 200, np.uint8)], {0.1: [mask]})
+    shown = np.asarray(figure.axes[1].images[0].get_array())
+    assert not shown[0, 0].any() and (shown[1:, 1:] == 200).all()
+    assert figure.axes[1].get_xlabel().startswith("6.2")
     assert draws(figure)
 
 

@@ -47,22 +47,10 @@ def test_the_ablation_shows_every_seed_and_ranks_by_the_means() -> None:
 
 def test_effects_are_in_points_and_only_clear_ones_are_named() -> None:
     found = {"leakage": {"ILM": [-0.03, -0.04], "FLM": [-0.01, 0.01]}, "aupro": {"ILM": [0.01, 0.0]}}
-    leakage, aupro = draw_mrkd.effects(found).axes
+    leakage, aupro = draw_mrkd.effects_by_measure(found).axes
     assert title(leakage) == f"leakage: beyond the spread of seeds: ILM ({MINUS}3.5)"
     assert title(aupro) == "AUPRO: nothing beyond the spread of seeds"
     assert leakage.get_xlim()[0] < -3.9  # points, not shares
-
-
-def test_kinds_share_an_axis_and_name_the_hardest() -> None:
-    found = {
-        "local": {"rd": {"crack": [0.8], "hole": [0.9]}, "mrkd": {"crack": [0.82], "hole": [0.88]}},
-        "global": {"rd": {"swapped": [0.4], "extra": [1.0]}, "mrkd": {"swapped": [0.6], "extra": [1.0]}},
-    }
-    figure = draw_mrkd.kinds_of_defect(found)
-    first, second = figure.axes
-    assert title(first) == "local: crack is hardest (0.81), hole easiest (0.89)"
-    assert title(second) == "global: swapped is hardest (0.50), extra easiest (1.00)"
-    assert first.get_ylim() == second.get_ylim() and first.get_ylim()[0] < 0.4
 
 
 def test_gains_are_the_papers_and_ours_apart() -> None:
@@ -100,7 +88,7 @@ def test_a_workshop_training_of_the_papers_teacher_is_no_reproduction() -> None:
 
 
 def test_nothing_to_draw_is_said() -> None:
-    for draw in (draw_mrkd.ablation, draw_mrkd.effects, draw_mrkd.kinds_of_defect):
+    for draw in (draw_mrkd.ablation, draw_mrkd.effects_by_measure):
         with pytest.raises(ValueError, match="to draw"):
             draw({})
     with pytest.raises(ValueError, match="to draw"):

@@ -109,6 +109,24 @@ def test_the_flow_adds_up(pairs: Pairs, untrained: MRKD) -> None:
     assert np.allclose(copies.seen, 0, atol=1e-5) and np.allclose(copies.copied, copies.restored, atol=1e-3)
 
 
+def test_the_pair_that_is_shown_is_visible_and_copied_most(pairs: Pairs, untrained: MRKD) -> None:
+    seen = answers(untrained, pairs)
+    i, flow = overgeneralisation_numbers.most_copied(seen, 1), seen.flow(1)
+    change = (flow.defect**2 * flow.inside).sum(axis=(1, 2))
+    visible = change >= np.median(change)
+    assert visible[i] and seen.leakage()[i, 1] == seen.leakage()[visible, 1].max()
+
+
+def test_faded_are_those_that_go_from_found_to_missed(pairs: Pairs) -> None:
+    early, late = answers(student("constant"), pairs), answers(student("copies"), pairs)
+    restored = np.sort(early.maps["restored"].max(axis=(1, 2)))
+    early.model.settings.threshold = float(restored[2:4].mean())  # two are found
+    first = overgeneralisation_numbers.faded(early, late, 2)
+    assert (overgeneralisation_numbers.scores(early)[1][first] > 1).all()
+    assert len(set(overgeneralisation_numbers.faded(early, late, 4).tolist())) == 4
+    assert set(first) <= set(overgeneralisation_numbers.faded(early, late, 4))
+
+
 # --- pictures -----------------------------------------------------------------------------------------------
 
 
@@ -154,6 +172,10 @@ def test_cost_curves_end_where_the_numbers_do(pairs: Pairs) -> None:
     assert figure.axes[1].get_title(loc="left") == "At 40: 100 % copied,\n100 % of the alarm lost"
     assert figure.axes[2].lines[0].get_ydata().tolist() == [c.auroc for c in costs.values()]
     assert all(ax.get_xlabel() == "width (logarithmic)" for ax in figure.axes)
+    figure.draw_without_rendering()
+    for ax in figure.axes[1:]:
+        legend = ax.get_legend()
+        assert legend is not None and legend.get_window_extent().y1 < ax.get_window_extent().y0  # over no point
     with pytest.raises(ValueError, match="two costs"):
         draw.cost_curves({10: costs[10]})
 

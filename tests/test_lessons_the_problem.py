@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from sample_results import small_toy
+from scipy import stats
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import DataError
+from mrkd_edu.data.layouts import Sample
 from mrkd_edu.figures.style import SPACE
 from mrkd_edu.lessons import the_problem as the_problem_numbers
 from mrkd_edu.lessons.pictures import the_problem as draw
+from mrkd_edu.study.evaluate import Evaluation
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,48 @@ def test_precision_is_that_of_a_count() -> None:
     assert the_problem_numbers.precision_at(0.5, 0.8, 0.2) == pytest.approx(0.8)
 
 
+def test_a_position_of_the_features_covers_8_pixels(data: AnomalyFolder) -> None:
+    images = data.train_images(64)
+    found = the_problem_numbers.features(images)
+    assert found.shape == (len(images), 152, 8, 8)
+    assert found[:1].allclose(the_problem_numbers.features(images[:1]), atol=1e-4)
+
+
+def test_disagreement_is_the_exact_test_of_mcnemar() -> None:
+    one, other = np.zeros(300, bool), np.zeros(300, bool)
+    one[:80], other[:60], other[290:] = True, True, True
+    found = the_problem_numbers.disagreement(one, other)
+    assert (found.only_one, found.only_other, found.difference) == (20, 10, pytest.approx(10 / 300))
+    assert found.p == pytest.approx(stats.binomtest(20, 30).pvalue)
+    assert found.low < 0 < found.difference < found.high
+    back = the_problem_numbers.disagreement(other, one)
+    assert (back.low, back.high, back.p) == (pytest.approx(-found.high), pytest.approx(-found.low), found.p)
+    same = the_problem_numbers.disagreement(one, one)
+    assert (same.difference, same.p) == (0, 1)
+    assert same.low < 0 < same.high
+
+
+def test_the_interval_of_a_disagreement_holds_the_truth_as_often_as_it_says(rng: np.random.Generator) -> None:
+    held = []
+    for _ in range(400):
+        u = rng.random(150)
+        found = the_problem_numbers.disagreement(u < 0.75, (u > 0.2) & (u < 0.85))  # 0.75 against 0.65
+        held.append(found.low <= 0.1 <= found.high)
+    assert 0.92 <= np.mean(held) <= 0.985
+
+
+def test_points_tells_a_right_verdict_from_a_right_place() -> None:
+    maps, masks = np.zeros((4, 8, 8)), np.zeros((4, 8, 8), bool)
+    masks[1:, 2, 2] = True
+    maps[1, 2, 2] = maps[2, 5, 5] = 1.0  # found and pointed at, found elsewhere
+    maps[3, 2, 2] = 0.2  # pointed at, and missed
+    samples = [Sample(Path(f"{i}.png"), int(i > 0), "dent" if i else "good") for i in range(4)]
+    said = {"score": maps.max((1, 2)), "anomaly_map": maps, "threshold": 0.5, "samples": samples, "masks": masks}
+    found, right = the_problem_numbers.points(Evaluation(**said, category="nut", variant="PCA", metrics={}))
+    assert found.tolist() == [True, True, False]
+    assert right.tolist() == [True, False, True]
+
+
 def test_rare_defects_says_who_is_right_most_often() -> None:
     figure = draw.rare_defects({"careful": (0.5, 0.001), "eager": (1.0, 0.2)})
     widths = [bar.get_width() for bar in figure.axes[0].patches]
@@ -107,16 +152,3 @@ def test_auroc_by_category_leaves_out_what_was_not_measured() -> None:
     assert title_of(without_masks, 1) == "Pixel AUROC, PCA: not measured"
     with pytest.raises(ValueError, match="'rd'"):
         draw.auroc_by_category(results, chosen="rd")
-
-
-@pytest.mark.parametrize("shape", [(40, 60), (1500, 700), (30, 900)])
-def test_a_photograph_of_any_shape_has_its_map_beside_it(shape: tuple[int, int], rng: np.random.Generator) -> None:
-    photo = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-    figure = draw.photo_and_map(photo, np.zeros((16, 16)), score=0.5, threshold=1.0)
-    left, right = figure.axes[:2]
-    drawn = left.images[0].get_array().shape
-    assert drawn == right.images[0].get_array().shape
-    assert max(drawn) <= draw.LARGEST
-    assert drawn[0] / drawn[1] == pytest.approx(shape[0] / shape[1], rel=0.1)
-    assert title_of(figure, 1).endswith("threshold: normal")
-    assert figure._repr_png_() or figure._repr_jpeg_()  # no warning: the layout finds room

@@ -125,6 +125,14 @@ def test_similarity_grid_has_one_scale_and_marks_the_cell(maps: Tensor) -> None:
     assert pictures[0].lines[0].get_xydata().tolist() == [[7, 2]]  # column, row of 10 x 8 cells
 
 
+def test_similarity_grid_is_white_at_zero_and_tells_signs_apart(maps: Tensor) -> None:
+    figure = draw_the_teacher.similarity_grid([GREY], [[maps[0]]], (4,), (0.3, 0.75), names=["a"])
+    shown = next(ax for ax in figure.axes[1:] if ax.images).images[0]
+    below, zero, above = (shown.cmap(shown.norm(value))[:3] for value in (-0.8, 0.0, 0.8))
+    assert min(zero) > 0.95
+    assert below[2] > below[0] + 0.3 and above[0] > above[2] + 0.3  # blue, red
+
+
 def test_share_bars_say_the_numbers() -> None:
     maps = [torch.randn(2, 20, 8, 8, generator=torch.Generator().manual_seed(0)) + 2]
     figure = draw_the_teacher.share_bars(maps, [maps[0] - maps[0].mean((0, 2, 3), keepdim=True)], (4,))

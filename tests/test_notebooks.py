@@ -13,10 +13,12 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.rglob("*.ipynb"))
-LESSONS = [path for path in NOTEBOOKS if re.match(r"\d\d_", path.name)]
+LESSONS = [path for path in NOTEBOOKS if re.match(r"\d\d[a-z]?_", path.name)]
 LARGEST_FIGURE, LARGEST_COURSE = 300_000, 12_000_000  # bytes
-LONGEST_CELL = 25  # lines
+LONGEST_CELL = 28  # lines
+MOST_PREDICTIONS, ASKS = 5, r"^\*\*What do you expect\?\*\*"
 source_hash = runpy.run_path(str(FOLDER / "execute.py"))["source_hash"]
+minutes = runpy.run_path(str(FOLDER / "reading_time.py"))["minutes"]
 
 Cells = list[dict[str, Any]]
 
@@ -68,23 +70,51 @@ def test_all_notebooks_together_are_small_enough_to_hand_out() -> None:
 @named(LESSONS)
 def test_lesson_says_what_it_asks_needs_and_takes(path: Path) -> None:
     head = cells_of(path, "markdown")[0]["source"]
-    assert head.startswith(f"# {path.name[:2]} \N{MIDDLE DOT} ")
+    assert head.startswith(f"# {path.name.split('_')[0]} \N{MIDDLE DOT} ")
     for part in ("**The question:**", "After this notebook you can\n\n- ", "**You need:**", "**Time:**", "CPU", "GPU"):
         assert part in head, f"the header lacks {part!r}"
+    assert f"**Time:** {minutes(path)} minutes." in " ".join(head.split()), f"it takes {minutes(path)} minutes"
 
 
 @named(LESSONS)
 def test_lesson_asks_before_it_shows_and_folds_its_answers(path: Path) -> None:
     prose = prose_of(path)
-    questions = prose.count("**What do you expect?**")
+    questions = len(re.findall(ASKS, prose, flags=re.MULTILINE))
     answers = prose.count("<summary>Answer</summary>")
-    assert questions >= 2
+    assert 1 <= questions <= MOST_PREDICTIONS
     assert answers >= questions, "each question has its answer after the result"
     assert prose.count("<details>") == prose.count("</details>")
     assert "## Summary" in prose and "## Exercises" in prose and "## References" in prose
     exercises = prose.split("## Exercises")[1].split("## References")[0]
-    assert 2 <= len(re.findall(r"^\d\. ", exercises, flags=re.MULTILINE)) <= 4
-    assert exercises.count("<summary>Hint</summary>") == len(re.findall(r"^\d\. ", exercises, flags=re.MULTILINE))
+    number = len(re.findall(r"^\d\. ", exercises, flags=re.MULTILINE))
+    assert 2 <= number <= 4
+    assert exercises.count("<summary>Hint</summary>") == exercises.count("<summary>Answer</summary>") == number
+
+
+@named(LESSONS)
+def test_each_prediction_has_a_box_and_is_compared(path: Path) -> None:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(cell["source"]) for cell in cells]
+    asks = [i for i, source in enumerate(sources) if re.search(ASKS, source, flags=re.MULTILINE)]
+    for i in asks:
+        assert len(re.findall(ASKS, sources[i], flags=re.MULTILINE)) == 1, "one question a cell"
+        assert cells[i + 1]["cell_type"] == "code", sources[i]
+        assert re.search(r"^guess\(", sources[i + 1], flags=re.MULTILINE), sources[i]
+    code = "\n".join(cell["source"] for cell in cells_of(path, "code"))
+    asked, compared = (re.findall(rf"\b{name}\(\s*\"([^\"]+)\"", code) for name in ("guess", "compare"))
+    assert sorted(asked) == sorted(compared), "each prediction is compared with the result, once"
+    assert len(asked) == len(set(asked)) == len(asks)
+    assert "guesses(" in code, "all of them stand together near the end"
+
+
+@named(LESSONS)
+def test_what_is_to_be_written_has_three_hints_and_a_solution(path: Path) -> None:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    for cell, following in zip(cells, [*cells[1:], None], strict=True):
+        if cell["cell_type"] == "code" and "".join(cell["source"]).startswith("# Build it"):
+            assert following is not None
+            folds = re.findall(r"<details><summary>(.*?)</summary>", "".join(following["source"]))
+            assert folds[:4] == ["Hint 1", "Hint 2", "Hint 3", "Solution"], cell["source"]
 
 
 @named(LESSONS)

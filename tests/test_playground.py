@@ -64,6 +64,10 @@ class Playground:
     def numbers(self, name: str) -> list[float]:
         return [float(number) for number in re.findall(r"-?\d+\.?\d*", self.says(name))]
 
+    def scores(self) -> list[float]:
+        """What the painter's students say, in thresholds."""
+        return [float(number) for number in re.findall(r"([\d.]+) times", self.says("paint-defects"))]
+
     def changed(self, name: str, before: str) -> str:
         """What the explorer says once it says something else, and is quiet again."""
         expect(self[name].locator(".mrkd-says")).not_to_have_text(before, timeout=30_000)
@@ -207,10 +211,12 @@ def test_an_explorer_shows_a_picture_and_says_what_is_on_it(playground: Playgrou
 def test_the_score_rises_under_a_stroke_and_falls_back(playground: Playground) -> None:
     name = "paint-defects"
     before = playground.settled(name)
-    rd, mrkd = playground.numbers(name)[:2]
+    rd, mrkd, _ = playground.scores()
+    assert "copies" not in before
     drag(playground.page, playground[name].locator("canvas"), 90, 40)
-    playground.changed(name, before)
-    painted_rd, painted_mrkd = playground.numbers(name)[:2]
+    said = playground.changed(name, before)
+    painted_rd, painted_mrkd, _ = playground.scores()
+    assert said.count("copies") == 3
     assert painted_rd > 1.2 * rd and painted_mrkd > 1.2 * mrkd
     playground.shot(name, "-stroke")
     playground.back(name, "Undo", before)

@@ -159,7 +159,8 @@ FLOORS = (  # of the house, from the ground up; what stands on a floor may use i
     {"train"},
     {"study"},
     {"figures"},
-    {"lessons", "widgets", "app"},
+    {"lessons"},
+    {"checks", "widgets", "app"},
 )
 
 

@@ -13,8 +13,11 @@ from typing import Any
 import ipywidgets
 import numpy as np
 import pytest
+import torch
 from ipywidgets.widgets.widget import _instances  # all widgets that the kernel keeps
 
+from mrkd_edu.data.images import as_batch
+from mrkd_edu.leakage import mean_leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.explorers.painter import paint_defects, painted_image, render_judgement
 from mrkd_edu.widgets.frame import memory
@@ -144,6 +147,24 @@ def test_a_stroke_changes_both_judgements(models: dict[str, Any], rng: np.random
     paint.reset()
     assert paint.wait()
     assert paint.view.values == pytest.approx(clean)
+
+
+def test_the_painter_says_how_much_of_a_stroke_is_copied(models: dict[str, Any], rng: np.random.Generator) -> None:
+    """By the leakage of the stroke, with the unpainted picture as its twin."""
+    photo = rng.integers(100, 120, (64, 64, 3), dtype=np.uint8)
+    stroke = photo.copy()
+    stroke[20:40, 20:40] = (255, 0, 0)
+    painted = np.zeros((1, 64, 64), bool)
+    painted[0, 20:40, 20:40] = True
+    values = render_judgement(models, stroke, photo).values
+    for name, model in models.items():
+        model.eval()
+        with torch.no_grad():
+            normal, defective = (model.features(as_batch([each])) for each in (photo, stroke))
+        expected = mean_leakage(normal, defective, torch.from_numpy(painted))
+        assert values[f"{name} copies"] == pytest.approx(expected, abs=0.01)
+    untouched, another = render_judgement(models, photo, photo), render_judgement(models, 255 - photo, photo)
+    assert not any("copies" in view.says for view in (untouched, another)), "there is no twin of another picture"
 
 
 def test_another_product_starts_without_paint(models: dict[str, Any], rng: np.random.Generator) -> None:

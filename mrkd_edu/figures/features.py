@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TAIL = 0.01  # share of positions at either end that may be clipped when principal components become colours
-MARK = "#00FFFF"  # of a chosen position: the heat colours have no cyan
 
 
 def pca_colours(maps: Tensor) -> np.ndarray:

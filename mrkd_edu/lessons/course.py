@@ -28,6 +28,7 @@ FULL = budget(quick=False, full=True)
 SIZE = budget(quick=128, full=192)  # pixels
 STEPS = budget(quick=80, full=240)  # of a training
 SEEDS = budget(quick=(0, 1), full=(0, 1, 2))  # of a comparison that wants a spread
+PAPERS_FORM: dict[str, Any] = {"strides": (4, 8, 16), "width": None, "squeeze": 2, "standardise": False, "weigh": False}
 SNAPSHOTS = budget(quick=(20, 80, 160), full=(30, 120, 480, 960))  # steps at which a long training is looked at
 
 
@@ -60,13 +61,18 @@ def lesson_plan(variant: Variant = "rd", seed: int = 0, **changes: Any) -> Plan:
 
 
 def playground(category: str = "surface") -> tuple[AnomalyFolder, dict[str, MRKD]]:
-    """The images and the two students of the playground, trained by the lessons' plan where no lesson has done so.
+    """The images and the three students of the playground, trained by the lessons' plans where no lesson has done so.
+
+    `rd` and `mrkd` are those of the lessons. `rd, long` is a student that overgeneralises: the papers' form, trained
+    four times as long.
 
     Args:
         category: a key of `toy.CATEGORIES`.
     """
     data = AnomalyFolder(cached_toy(category))
-    return data, {"rd": run(data, lesson_plan("rd")), "mrkd": run(data, lesson_plan("mrkd"))}
+    long = lesson_plan("rd", steps=SNAPSHOTS[-1], schedule="constant", **PAPERS_FORM)  # as lesson 04 trains it
+    plans = {"rd": lesson_plan("rd"), "mrkd": lesson_plan("mrkd"), "rd, long": long}
+    return data, {name: run(data, plan) for name, plan in plans.items()}
 
 
 def lesson_rows(

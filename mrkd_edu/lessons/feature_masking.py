@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrkd_edu.distance import cosine_distance, image_score
-from mrkd_edu.flm import random_mask
 from mrkd_edu.model import MRKD
 from mrkd_edu.runtime.batches import BATCH, in_batches
 from mrkd_edu.study.evaluate import Evaluation
@@ -111,11 +110,6 @@ def scores_with_masks(
             rows.append(image_score(model.compare(teacher, restored)).cpu())
         scores.append(torch.stack(rows))
     return torch.cat(scores, 1).numpy()
-
-
-def drop_masks(shapes: Sequence[tuple[int, int]], drop: float, generator: torch.Generator) -> list[np.ndarray]:
-    """One mask a scale for one image: arrays (h_k, w_k) of zeros and ones."""
-    return [random_mask(1, h, w, drop, generator)[0, 0].numpy() for h, w in shapes]
 
 
 def known(evaluations: Sequence[Evaluation], metric: str) -> list[float]:

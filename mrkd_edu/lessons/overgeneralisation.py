@@ -1,4 +1,4 @@
-"""Numbers of lesson 04: how well distances tell defective positions, and scores with and without copying."""
+"""Numbers of lessons 04 and 04b: distances of positions, scores without copying, and which pairs to look at."""
 
 from __future__ import annotations
 
@@ -30,3 +30,32 @@ def scores(seen: Answers) -> np.ndarray:
         raise ValueError("the model has no threshold to measure scores by: calibrate it first")
     maps = seen.maps
     return np.stack([maps[name].max(axis=(1, 2)) / threshold for name in ("restored", "copied")])
+
+
+def most_copied(seen: Answers, k: int) -> int:
+    """Of the defects that change the teacher's features at least as much as the median one, the most copied pair.
+
+    Args:
+        seen: what a model makes of the pairs.
+        k: the scale, counted from 0.
+    """
+    flow = seen.flow(k)
+    change = (flow.defect**2 * flow.inside).sum(axis=(1, 2))  # (N,) sum of <d, d> of each pair
+    return int(np.argmax(np.where(change >= np.median(change), seen.leakage()[:, k], -np.inf)))
+
+
+def faded(early: Answers, late: Answers, number: int = 3) -> np.ndarray:
+    """Defects that were found at an early stage and are missed at a late one, those first that copying lowers most.
+
+    Where there are fewer than asked for, others follow, again those first that copying lowers most.
+
+    Args:
+        early, late: answers to the same pairs at two stages of a training.
+        number: how many.
+
+    Returns:
+        Their indices.
+    """
+    (_, before), (restored, after) = scores(early), scores(late)
+    gone = (before > 1) & (after <= 1)
+    return np.lexsort((after - restored, ~gone))[:number]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -17,11 +16,14 @@ from mrkd_edu.study.evaluate import Evaluation
 
 
 @in_our_style
-def masks_on_image(image: np.ndarray, masks: Mapping[float, Sequence[np.ndarray]]) -> Picture:
-    """What feature masks would hide if they lay on the image: a row for each lambda, a column for each scale.
+def masks_on_features(
+    image: np.ndarray, colours: Sequence[np.ndarray], masks: Mapping[float, Sequence[np.ndarray]]
+) -> Picture:
+    """What masks hide of the features: a row for each lambda; the image, then a column for each scale.
 
     Args:
         image: uint8 (S, S, 3).
+        colours: the features of each scale as colours, uint8 (h_k, w_k, 3).
         masks: lambda to the masks of the scales, (h_k, w_k) each, 0 where hidden.
 
     Raises:
@@ -29,18 +31,18 @@ def masks_on_image(image: np.ndarray, masks: Mapping[float, Sequence[np.ndarray]
     """
     if not masks:
         raise ValueError("there is no mask to show")
-    columns = len(next(iter(masks.values())))
-    figure, axes = new_grid(len(masks), columns, 2.3 * columns + 0.5, 2.5 * len(masks) + 0.4)
+    columns = len(colours)
+    figure, axes = new_grid(len(masks), 1 + columns, 2.3 * (1 + columns) + 0.5, 2.5 * len(masks) + 0.4)
     shares = []
     for row, (drop, scales) in zip(axes, masks.items(), strict=True):
-        for ax, mask in zip(row, scales, strict=True):
-            stride = image.shape[0] // mask.shape[0]
-            large = cv2.resize(mask.astype(np.uint8), image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-            ax.imshow(image * large[..., None])
+        row[0].imshow(image)
+        row[0].set(xticks=[], yticks=[])
+        for ax, mask, colour in zip(row[1:], scales, colours, strict=True):
+            ax.imshow(colour * (mask > 0)[..., None], interpolation="nearest")
             ax.set(xticks=[], yticks=[])
             ax.set_xlabel(f"{percent((mask == 0).mean())} hidden")
             if row is axes[0]:
-                ax.set_title(f"stride {stride} px", loc="center", fontsize=12)
+                ax.set_title(f"features,\nstride {image.shape[0] // mask.shape[0]}", loc="center", fontsize=12)
             shares.append(abs(float((mask == 0).mean()) - drop))
         row[0].set_ylabel(f"$\\lambda$ = {drop:g}")
     off = 100 * np.array(shares).reshape(len(masks), columns).max(0)

@@ -10,7 +10,7 @@ import numpy as np
 from mrkd_edu.figures.axes import new_chart, new_grid, percent
 from mrkd_edu.figures.heat import outline
 from mrkd_edu.figures.style import NORMAL_COLOUR, TIMES, Picture, in_our_style
-from mrkd_edu.ilm import Anomaly, Box, visible_change
+from mrkd_edu.ilm import Anomaly, Box
 from mrkd_edu.lessons.image_masking import (
     PatchSteps,
     around,
@@ -26,22 +26,23 @@ METHOD_COLOURS = ("#444444", "#56B4E9", "#F0E442", "#009E73", "#BBBBBB")
 
 
 @in_our_style
-def patch_strip(steps: PatchSteps) -> Picture:
+def patch_strip(steps: PatchSteps, masks: Sequence[np.ndarray]) -> Picture:
     """The way of a patch in eight pictures, from the cut to the mask of what has changed.
 
     Args:
         steps: what `patch_steps` gives.
+        masks: of the pasted and of the blended patch, bool (H, W).
 
     Example:
-        >>> from mrkd_edu.ilm import Box
+        >>> from mrkd_edu.ilm import Box, visible_change
         >>> from mrkd_edu.lessons.image_masking import patch_steps
         >>> image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-        >>> figure = patch_strip(patch_steps(image, image[::-1], Box(8, 8, 20, 16), Box(30, 20, 24, 19)))
+        >>> steps = patch_steps(image, image[::-1], Box(8, 8, 20, 16), Box(30, 20, 24, 19))
+        >>> figure = patch_strip(steps, [visible_change(image, steps.swap), visible_change(image, steps.poisson)])
         >>> len(figure.axes)
         8
     """
     cut, box = steps.cut, steps.box
-    masks = [visible_change(steps.image, new) for new in (steps.swap, steps.poisson)]
     figure, axes = new_grid(2, 4, 10.6, 6.0)
     pictures = [
         (outline(steps.source, _filled(steps.source, cut)), "1  cut from the source"),

@@ -6,10 +6,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import seaborn
 
 from mrkd_edu.figures.axes import new_grid
-from mrkd_edu.figures.style import MINUS, VARIANT_COLOURS, Picture, colour_of, in_our_style
+from mrkd_edu.figures.style import MINUS, Picture, colour_of, in_our_style
 from mrkd_edu.lessons.pictures.comparing import SEED_MARKERS, PanelValues, direction, name_of, panels, ranking, signed
 from mrkd_edu.lessons.pictures.reproduce import HERE_GROUND
 from mrkd_edu.lessons.statistics import beyond_spread
@@ -60,7 +59,7 @@ def ablation(found: PanelValues) -> Picture:
 
 
 @in_our_style
-def effects(found: PanelValues) -> Picture:
+def effects_by_measure(found: PanelValues) -> Picture:
     """Effects of the maskings with every seed as a point, against the line of no effect.
 
     Args:
@@ -101,55 +100,6 @@ def effects(found: PanelValues) -> Picture:
     mean = axes[0].plot([], [], marker="|", color="black", markersize=16, markeredgewidth=3, linestyle="none")[0]
     labels = ["seeds, beyond their spread", "seeds, within it", "mean"]
     figure.legend([full, hollow, mean], labels, loc="outside lower center", ncols=3)
-    return figure
-
-
-@in_our_style
-def kinds_of_defect(found: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> Picture:
-    """How well each kind of defect is told from normal images, by every variant and seed; one panel a data set.
-
-    Args:
-        found: heading of a panel to variant to kind of defect to one image AUROC a seed.
-
-    Raises:
-        ValueError: there is nothing to draw.
-
-    Example:
-        >>> figure = kinds_of_defect({"global": {"rd": {"missing": [1.0], "swapped": [0.7]}}})
-        >>> figure.axes[0].get_title(loc="left")
-        'global: swapped is hardest (0.70), missing easiest (1.00)'
-    """
-    if not found:
-        raise ValueError("there is no data set to draw")
-    figure, grid = new_grid(len(found), 1, 11, 0.6 + 3.7 * len(found))
-    axes = grid[:, 0]
-    lowest = min(v for panel in found.values() for row in panel.values() for values in row.values() for v in values)
-    for ax, (heading, by_variant) in zip(axes, found.items(), strict=True):
-        kinds = list(next(iter(by_variant.values())))
-        table = [(kind, name, v) for name, row in by_variant.items() for kind, values in row.items() for v in values]
-        kind_of, variant_of, values = (list(column) for column in zip(*table, strict=True))
-        options = {"x": kind_of, "y": values, "hue": variant_of, "palette": VARIANT_COLOURS, "ax": ax, "order": kinds}
-        seaborn.stripplot(**options, dodge=True, jitter=False, size=8, edgecolor="white", linewidth=0.8, zorder=3)
-        shift = 0.8 / len(by_variant)  # as stripplot dodges
-        for i, (name, row) in enumerate(by_variant.items()):
-            for place, kind in enumerate(kinds):
-                x = place + (i - (len(by_variant) - 1) / 2) * shift
-                ax.vlines(x, min(row[kind]), max(row[kind]), color=colour_of(name), linewidth=2.5, alpha=0.5)
-                ax.hlines(np.mean(row[kind]), x - 0.4 * shift, x + 0.4 * shift, color=colour_of(name), linewidth=3)
-        for border in np.arange(len(kinds) - 1) + 0.5:
-            ax.axvline(border, color="#E4E4E4", linewidth=1)
-        ax.axhline(0.5, color="#777777", linewidth=1.5, linestyle=":")
-        ax.set(xlabel="kind of defect", ylabel="image AUROC,\nthis kind against normal")
-        ax.set_ylim(min(0.45, lowest) - 0.03, 1.03)
-        ax.grid(axis="x", visible=False)
-        ax.get_legend().remove()
-        means = {kind: float(np.mean([row[kind] for row in by_variant.values()])) for kind in kinds}
-        hard, easy = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-        said = f"{hard} is hardest ({means[hard]:.2f}), {easy} easiest ({means[easy]:.2f})"
-        ax.set_title(f"{heading}: {said}" if len(kinds) > 1 else f"{heading}: {hard} {means[hard]:.2f}")
-    chance = axes[0].get_lines()[-1]
-    handles = [axes[0].scatter([], [], s=64, color=colour_of(name), label=name) for name in by_variant]
-    figure.legend([*handles, chance], [*by_variant, "chance"], loc="outside lower center", ncols=len(handles) + 1)
     return figure
 
 

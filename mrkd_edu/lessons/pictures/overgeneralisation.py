@@ -1,4 +1,4 @@
-"""Pictures of lesson 04: a defect that is copied, what that costs, and what vanishes by it."""
+"""Pictures of lessons 04 and 04b: a defect that is copied, what that costs, and what vanishes by it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def copied_defect(pairs: Pairs, seen: Answers, index: int, k: int) -> Picture:
     inside = flow.inside[index]  # (h, w)
     shown = [
         ("|d|: what the defect\ndoes to the teacher", flow.defect[index]),
-        (f"|r| = |T(x') {MINUS} S(x)|: the alarm,\nhad the student restored", flow.restored[index]),
+        (f"|r| = |T(x') {MINUS} S(x)|: for the map,\nhad the student restored", flow.restored[index]),
         (f"{LEFT}s, r{RIGHT} / |r|: how far\nthe student follows", flow.copied[index]),
-        (f"|r {MINUS} s| = |T(x') {MINUS} S(x')|:\nthe alarm that is left", flow.seen[index]),
+        (f"|r {MINUS} s| = |T(x') {MINUS} S(x')|:\nwhat is left for the map", flow.seen[index]),
     ]
     top = max(float(values.max()) for _, values in shown)
     figure, axes = new_grid(2, 3, 10.4, 8.6)
@@ -126,10 +126,9 @@ def cost_curves(costs: Mapping[int, Cost], along: str = "training steps") -> Pic
     middle.plot(numbers, leaks, marker="o", color=COPIED, label="leakage, mean over scales")
     middle.plot(numbers, lost, marker="s", linestyle="--", color="#56B4E9", label="share of the alarm that is lost")
     middle.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    middle.set_ylim(min(0.0, *leaks, *lost), max(0.1, 1.35 * max(*leaks, *lost)))
+    middle.set_ylim(min(0.0, *leaks, *lost), max(0.1, 1.1 * max(*leaks, *lost)))
     middle.set_ylabel("share of the defect")
     middle.set_title(f"At {numbers[-1]}: {100 * leaks[-1]:.0f} % copied,\n{100 * lost[-1]:.0f} % of the alarm lost")
-    middle.legend(loc="upper left")
 
     right.plot(numbers, [c.auroc for c in found], marker="o", color=COPIED, label="as it is")
     restored = [c.auroc_restored for c in found]
@@ -137,12 +136,13 @@ def cost_curves(costs: Mapping[int, Cost], along: str = "training steps") -> Pic
     right.set_ylabel("image AUROC")
     right.set_ylim(min(0.7, *(c.auroc - 0.05 for c in found)), 1.0)  # wide, so that noise does not look like news
     right.set_title(f"At {numbers[-1]}: image AUROC {found[-1].auroc:.2f},\nwithout copying {restored[-1]:.2f}")
-    right.legend(loc="lower right")
     for ax in (left, middle, right):
         ax.set_xscale("log")
         ax.set_xticks(numbers, [str(n) for n in numbers])
         ax.minorticks_off()
         ax.set_xlabel(f"{along} (logarithmic)")
+    for ax in (middle, right):  # below the axes, where no point can be
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22))
     return figure
 
 

@@ -93,6 +93,11 @@ def _dumbbells(ax: Axes, table: PanelValues, measure: str) -> None:
     """A line from the mean of `rd` to that of `mrkd` for each category, and a point for each value."""
     for place, by_variant in enumerate(table.values()):
         ax.plot([100 * np.mean(v) for v in by_variant.values()], [place] * len(by_variant), color="#999999", zorder=1)
+        seeds = list(by_variant.values())
+        if len(seeds) == 2 and len(seeds[0]) == len(seeds[1]) > 1:  # the points of one seed belong together
+            for one, other in zip(*seeds, strict=True):
+                ends = [100 * one, 100 * other], [place + 0.09, place - 0.09]
+                ax.plot(*ends, color="#BBBBBB", linewidth=0.9, zorder=2)
         for variant, values in by_variant.items():
             height = place + (0.09 if variant == "rd" else -0.09)  # equal values: both can be seen
             ax.scatter(100 * np.array(values), [height] * len(values), s=60, color=colour_of(variant), zorder=3)

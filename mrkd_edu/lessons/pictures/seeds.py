@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from mrkd_edu.figures.axes import new_grid, not_stretched, percent
@@ -14,7 +16,7 @@ from mrkd_edu.study.evaluate import Evaluation
 
 @in_our_style
 def seed_dots(results: Mapping[str, Sequence[Evaluation]]) -> Picture:
-    """Leakage and image AUROC of several trainings; a dot a seed, a line their mean.
+    """Leakage and image AUROC of several trainings; a dot a seed, thin lines join a seed's, a wide line is the mean.
 
     Args:
         results: name to its evaluations. What stands before a comma gives the colour.
@@ -32,10 +34,11 @@ def seed_dots(results: Mapping[str, Sequence[Evaluation]]) -> Picture:
         raise ValueError("the evaluations have neither leakage nor image AUROC: nothing to compare")
     figure, axes = new_grid(1, len(shown), 5.3 * len(shown), 4.4)
     for ax, metric in zip(axes.flat, shown, strict=True):
+        join_seeds(ax, list(values[metric].values()))
         for i, (name, dots) in enumerate(values[metric].items()):
             colour = colour_of(name.split(",")[0])
-            spread = np.linspace(-0.12, 0.12, len(dots)) if len(dots) > 1 else [0.0]
-            ax.plot(i + np.asarray(spread), dots, "o", color=colour, markersize=9, alpha=0.75, markeredgewidth=0)
+            places = i + beside_each_other(len(dots))
+            ax.plot(places, dots, "o", color=colour, markersize=9, alpha=0.75, markeredgewidth=0)
             ax.plot([i - 0.28, i + 0.28], [np.mean(dots)] * 2, color=colour)
         ax.set_xticks(range(len(results)), [name.replace(", ", "\n") for name in results])
         ax.set_xlim(-0.6, len(results) - 0.4)
@@ -49,6 +52,20 @@ def seed_dots(results: Mapping[str, Sequence[Evaluation]]) -> Picture:
             not_stretched(ax)
         ax.set_title(_means(values[metric], measures[metric].split(",")[0], as_percent=metric == "leakage"))
     return figure
+
+
+def beside_each_other(number: int) -> np.ndarray:
+    """Where the dots of one column stand, left and right of its middle: (number,)."""
+    return np.linspace(-0.12, 0.12, number) if number > 1 else np.zeros(1)
+
+
+def join_seeds(ax: Axes, columns: Sequence[Sequence[float]]) -> None:
+    """Thin lines between neighbouring columns with the same seeds."""
+    for i, (left, right) in enumerate(pairwise(columns)):
+        if len(left) == len(right) > 1:
+            places = beside_each_other(len(left))
+            for place, a, b in zip(places, left, right, strict=True):
+                ax.plot([i + place, i + 1 + place], [a, b], color="#999999", linewidth=0.9, zorder=1)
 
 
 def _means(values: Mapping[str, Sequence[float]], what: str, *, as_percent: bool) -> str:

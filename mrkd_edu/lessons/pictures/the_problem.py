@@ -1,4 +1,4 @@
-"""Pictures of lessons 00 and 01: what defects look like, and why a classifier does not find them."""
+"""Pictures of lesson 01: what defects look like, what a classifier finds, and what an alarm is worth."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.figures.axes import bars_beside, frameless, head_row, new_chart, new_grid, set_title
-from mrkd_edu.figures.heat import overlay, shared_scale, threshold_bar
-from mrkd_edu.figures.style import SPACE, TIMES, Picture, in_our_style
+from mrkd_edu.figures.style import SPACE, Picture, in_our_style
 from mrkd_edu.lessons.the_problem import explained, precision_at
 
 # Detectors that are no variant of the method: greys and a blue that no variant has, told apart in print as well.
 COLOURS = ("#333333", "#A6A6A6", "#56B4E9", "#C9B400")
 MARKERS = "osD^"
-LARGEST = 512  # pixels of a photograph's longer side in a picture
 Aurocs = tuple[float, float | None]
 
 
@@ -212,33 +210,4 @@ def auroc_by_category(results: Mapping[str, Mapping[str, Aurocs]], chosen: str) 
     axes[0].set_yticks(places, list(results))
     axes[0].set_ylim(len(results) - 0.5, -0.5)
     figure.legend(loc="outside lower center", ncols=len(detectors))
-    return figure
-
-
-@in_our_style
-def photo_and_map(photo: np.ndarray, anomaly_map: np.ndarray, score: float, threshold: float) -> Picture:
-    """One photograph beside its anomaly map, on the scale that all maps have, with score and verdict.
-
-    Args:
-        photo: uint8 (H, W, 3).
-        anomaly_map: (h, w), brought to the shape of the photograph.
-        score: of the image.
-        threshold: of the model.
-
-    Example:
-        >>> figure = photo_and_map(np.zeros((40, 60, 3), np.uint8), np.ones((32, 32)), 1.0, 0.5)
-        >>> figure.axes[1].get_title(loc="left").endswith("threshold: defective")
-        True
-    """
-    step = max(1, -(-max(photo.shape[:2]) // LARGEST))
-    photo = np.ascontiguousarray(photo[::step, ::step])
-    height, width = photo.shape[:2]
-    tall = min(6.0, max(2.6, 4.4 * height / width))
-    figure, [[left, right]] = new_grid(1, 2, 10, tall + 0.6)
-    left.imshow(photo)
-    right.imshow(overlay(photo, anomaly_map, shared_scale(threshold)))
-    frameless(left, right)
-    threshold_bar(figure, right, pad=0.03)
-    left.set_title("photograph")
-    right.set_title(f"{score / threshold:.2f} {TIMES} threshold: {'defective' if score > threshold else 'normal'}")
     return figure

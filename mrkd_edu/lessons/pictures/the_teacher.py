@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -13,12 +14,12 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from mrkd_edu.figures.axes import HEADLINE, frameless, grouped, head_row, heat_table, new_chart, new_grid
-from mrkd_edu.figures.features import MARK, pca_colours, similarity
-from mrkd_edu.figures.heat import HEAT
+from mrkd_edu.figures.features import pca_colours, similarity
 from mrkd_edu.figures.style import SPACE, Picture, in_our_style
 from mrkd_edu.lessons.the_teacher import channel_shares, mean_share, pca_share
 
 RAW_COLOUR, STANDARDISED_COLOUR = "#999999", "#0072B2"
+SIGNED = matplotlib.colormaps["RdBu_r"]  # blue -1, white 0, red 1: told apart by colour-blind people too
 
 
 @in_our_style
@@ -107,6 +108,8 @@ def similarity_grid(
 ) -> Picture:
     """One position compared with all others (`similarity`), one image a row, one scale a column, one colour scale.
 
+    A cosine has a sign: blue is below 0, white is 0, red is above.
+
     Args:
         images: one uint8 (H, W, 3) a row.
         maps: for each image one (C_k, h_k, w_k) a scale.
@@ -127,17 +130,17 @@ def similarity_grid(
     typical = np.zeros((len(images), len(strides)))
     for i, (row, image, scales) in enumerate(zip(axes, images, maps, strict=True)):
         row[0].imshow(image)
-        row[0].plot(at[1] * image.shape[1], at[0] * image.shape[0], "+", color=MARK, markersize=14, markeredgewidth=3)
+        _mark(row[0], at[1] * image.shape[1], at[0] * image.shape[0])
         row[0].set_ylabel(names[i])
         for k, feature_map in enumerate(scales):
             cell = int(at[0] * feature_map.shape[1]), int(at[1] * feature_map.shape[2])
             values = similarity(feature_map, *cell)
             typical[i, k] = np.median(values)
-            row[k + 1].imshow(values, cmap=HEAT, vmin=-1, vmax=1, interpolation="nearest")
-            row[k + 1].plot(cell[1], cell[0], "+", color=MARK, markersize=12, markeredgewidth=2.5)
+            row[k + 1].imshow(values, cmap=SIGNED, vmin=-1, vmax=1, interpolation="nearest")
+            _mark(row[k + 1], cell[1], cell[0])
     frameless(*axes.flat)
     head_row(axes[0], ["image", *(f"stride {s}" for s in strides)], loc="center", fontsize=12)
-    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), HEAT), ax=axes, aspect=14 * len(images), pad=0.02)
+    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), SIGNED), ax=axes, aspect=14 * len(images), pad=0.02)
     bar.set_label("cosine with the marked position")
     last = typical.mean(0)
     ends = [f"{last[k]:.2f} at stride {strides[k]}" for k in dict.fromkeys((0, len(strides) - 1))]
@@ -211,6 +214,12 @@ def kinds_by_scale(
     heat_table(ax, grid, strides, list(values), annot=True, fmt=".2f", **look)
     ax.set_title(textwrap.fill("Largest at " + "; ".join(_largest(values, strides)), 58))
     return figure
+
+
+def _mark(ax: Axes, x: float, y: float) -> None:
+    """A black cross with a white rim: it is seen on every colour."""
+    ax.plot(x, y, "+", color="white", markersize=15, markeredgewidth=5)
+    ax.plot(x, y, "+", color="black", markersize=13, markeredgewidth=2)
 
 
 def _largest(values: Mapping[str, Sequence[float]], strides: Sequence[int]) -> list[str]:

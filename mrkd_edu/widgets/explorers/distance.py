@@ -26,6 +26,7 @@ from mrkd_edu.widgets.frame.click_picture import ClickPicture
 from mrkd_edu.widgets.frame.explorer import Explorer
 from mrkd_edu.widgets.frame.judgement import rgb
 from mrkd_edu.widgets.frame.panels import GAP, LINE, View, below, beside, panel, write
+from mrkd_edu.widgets.frame.paper import drawn_once
 from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
 
 DIVERGING = matplotlib.colormaps["RdBu_r"]  # blue -1, white 0, red 1: told apart by colour-blind people too
@@ -222,7 +223,7 @@ def _legend(side: int, values: dict[str, float]) -> np.ndarray:
     return below([_scale(side), meaning, heading, write(side, lines)], gap=2)
 
 
-@lru_cache
+@drawn_once
 def _scale(side: int) -> np.ndarray:
     strip = np.rint(255 * DIVERGING(np.linspace(0, 1, side))[:, :3]).astype(np.uint8)  # (side, 3)
     left, right = write(side // 2 - 6, f"{MINUS}1"), write(side - side // 2 - 8, "0")

@@ -26,6 +26,7 @@ from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.frame.explorer import Explorer
 from mrkd_edu.widgets.frame.judgement import rgb
 from mrkd_edu.widgets.frame.panels import GAP, View, bar, below, beside, write
+from mrkd_edu.widgets.frame.paper import drawn_once
 from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
 
 SIDE = 168  # of a picture, pixels
@@ -240,14 +241,14 @@ def _finding(means: dict[str, float], generate: bool) -> str:
 # ---- the picture -------------------------------------------------------------------------------------------
 
 
-@lru_cache
+@drawn_once
 def _headings(generate: bool) -> np.ndarray:
     out = "module on" if generate else "module off"
     heads = [write(SIDE, head, bold=True) for head in ("hidden: black", "what is left", out, "target: teacher")]
     return beside([write(104, ""), *heads, write(BARS, "error where hidden", bold=True)])
 
 
-@lru_cache
+@drawn_once
 def _legend() -> np.ndarray:
     text = "Equal colours in a row: similar features (PCA). Error: cosine distance to the teacher, bars from 0 to 1."
     return write(1086, text)

@@ -27,6 +27,7 @@ from mrkd_edu.runtime.hardware import autocast
 from mrkd_edu.teacher import Teacher
 from mrkd_edu.widgets.frame.explorer import Explorer
 from mrkd_edu.widgets.frame.panels import LINE, View, below, beside, panel, write
+from mrkd_edu.widgets.frame.paper import drawn_once
 from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
 
 STRIDES = (4, 8, 16, 32)  # of the offline teacher's scales
@@ -316,7 +317,7 @@ def _distance(distances: np.ndarray, anomaly: Anomaly, stride: int, mean: float)
     return panel(outline(large, anomaly.mask), title)
 
 
-@lru_cache
+@drawn_once
 def _colour_scale() -> np.ndarray:
     colours = np.rint(255 * HEAT(np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)  # (256, 3)
     strip = np.tile(colours, (LINE, 1, 1))
@@ -324,7 +325,7 @@ def _colour_scale() -> np.ndarray:
     return beside([write(620, text, bold=True), write(12, "0"), strip, write(100, "1 or more")], gap=8)
 
 
-@lru_cache
+@drawn_once
 def _legend() -> np.ndarray:
     return write(
         1060, "cyan: border of the mask    orange: boxes of the patches    blue stripes: what counts as background"

@@ -1,6 +1,7 @@
-"""The defect painter: paint on a product, and watch what the plain and the masked student say about it.
+"""The defect painter: paint on a product, and watch what the students say about it, and how much of it they copy.
 
-The canvas (`painter.js`) lives in the browser; this file is what Python makes of the strokes.
+The picture without paint is the twin of the one with it, so that leakage can be measured of every stroke. The canvas
+(`painter.js`) lives in the browser; this file is what Python makes of the strokes.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from typing import Any
 
 import anywidget
 import numpy as np
+import torch
 import traitlets
 
 from mrkd_edu.data.images import as_batch
 from mrkd_edu.figures.style import colour_of
+from mrkd_edu.ilm import visible_change
 from mrkd_edu.judging.detector import Detector
+from mrkd_edu.leakage import mean_leakage
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.frame.explorer import Explorer
 from mrkd_edu.widgets.frame.front_end import front_end
@@ -28,8 +32,11 @@ from mrkd_edu.widgets.frame.judgement import (
     verdict,
     verdict_title,
 )
-from mrkd_edu.widgets.frame.panels import View, beside, png
+from mrkd_edu.widgets.frame.panels import View, bar, below, beside, png
 from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
+
+ANOTHER_PICTURE = 0.6  # share of changed pixels from which it is a photo of one's own, which has no twin
+NOTHING_PAINTED = "nothing painted yet"
 
 
 class Painter(anywidget.AnyWidget):
@@ -83,31 +90,61 @@ def painted_image(base: np.ndarray, painted: bytes) -> np.ndarray:
     return np.frombuffer(painted, np.uint8).reshape(side, side, 4)[..., :3].copy()
 
 
-def render_judgement(models: Mapping[str, Detector], image: np.ndarray) -> View:
-    """An image, the map of every model over it, and their scores.
+def render_judgement(models: Mapping[str, Detector], image: np.ndarray, twin: np.ndarray | None = None) -> View:
+    """An image, the map of every model over it, their scores, and how much of what was painted each student copies.
 
     Args:
         models: name to calibrated model; all of one size.
         image: uint8 (S, S, 3), of the models' size.
+        twin: the same picture without paint; None where there is none.
     """
-    pixels = as_batch([image])  # (1, 3, S, S)
-    seen = see_once({name: model for name, model in models.items() if isinstance(model, MRKD)}, pixels)
+    painted = None if twin is None else paint_of(image, twin)
+    both = as_batch([image] if painted is None or twin is None else [image, twin])  # (1 or 2, 3, S, S)
+    seen = see_once({name: model for name, model in models.items() if isinstance(model, MRKD)}, both)
     parts, said, values = [], [], {}
     for name, model in models.items():
-        features = seen[name] if isinstance(model, MRKD) else model.see(pixels)
-        maps = model.compare(features, model.restore(features))  # (1, S, S)
-        anomaly_map = maps[0].cpu().numpy()  # (S, S)
+        T = seen[name] if isinstance(model, MRKD) else model.see(both)
+        with torch.no_grad():
+            S = model.restore(T)
+        of_image = [t[:1] for t in T], [s[:1] for s in S]
+        anomaly_map = model.compare(*of_image)[0].cpu().numpy()  # (S, S)
         threshold = threshold_of(name, model)
         score = in_thresholds(anomaly_map, threshold)
         colour = rgb(colour_of(model.settings.variant))
-        parts.append(judged(image, anomaly_map, threshold, verdict_title(name, score), colour=colour))
-        said.append(f"{name}: {score:.2f} times its threshold, {verdict(score)}")
+        shown = [judged(image, anomaly_map, threshold, verdict_title(name, score), colour=colour)]
+        words = f"{name}: {score:.2f} times its threshold, {verdict(score)}"
         values[name] = score
+        if isinstance(model, MRKD):
+            share = float("nan")
+            if painted is not None:
+                of_twin = [t[1:] for t in T], [s[1:] for s in S]
+                share = mean_leakage(of_twin, of_image, torch.from_numpy(painted)[None])
+            copied = NOTHING_PAINTED if np.isnan(share) else f"copies {100 * share:.0f} % of the paint"
+            shown.append(bar(share, copied, width=shown[0].shape[1], colour=colour))
+            if not np.isnan(share):
+                words += f", copies {100 * share:.0f} %"
+                values[f"{name} copies"] = share
+        parts.append(below(shown, gap=6))
+        said.append(words)
     return View(beside(parts), "; ".join(said) + ".", values)
 
 
+def paint_of(image: np.ndarray, twin: np.ndarray) -> np.ndarray | None:
+    """Where a picture was painted, bool (S, S); None where nothing was, or where it is another picture.
+
+    Example:
+        >>> twin = np.zeros((4, 4, 3), np.uint8)
+        >>> image = twin.copy()
+        >>> image[1, 2] = 200
+        >>> int(paint_of(image, twin).sum()), paint_of(twin, twin), paint_of(twin + 9, twin)
+        (1, None, None)
+    """
+    where = visible_change(twin, image)  # (S, S)
+    return where if 0 < where.mean() < ANOTHER_PICTURE else None
+
+
 def paint_defects(models: Mapping[str, Detector], images: Pictures) -> Explorer:
-    """Paint on a product image, and see what the models say while you paint.
+    """Paint on a product image, and see what the models say while you paint, and how much of the paint each copies.
 
     Args:
         models: name to calibrated model, for instance `{"rd": rd, "mrkd": mrkd}`; all of one size.
@@ -132,7 +169,8 @@ def paint_defects(models: Mapping[str, Detector], images: Pictures) -> Explorer:
     photo.observe(another, "value")
 
     def render(photo: int, painted: bytes) -> View:
-        return render_judgement(models, painted_image(pictures[photo], painted))
+        twin = pictures[photo]
+        return render_judgement(models, painted_image(twin, painted), twin)
 
     def answer() -> None:
         painter.answered += 1

@@ -36,6 +36,7 @@ from mrkd_edu.widgets.frame.judgement import (
 )
 from mrkd_edu.widgets.frame.latest import Latest
 from mrkd_edu.widgets.frame.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
+from mrkd_edu.widgets.frame.paper import drawn_once
 
 STEP = 0.05  # of the slider
 STRENGTHS = tuple(round(STEP * i, 2) for i in range(21))
@@ -275,7 +276,7 @@ def _controls(category: str, kind: str) -> dict[str, ipywidgets.ValueWidget]:
     }
 
 
-@lru_cache
+@drawn_once
 def _colour_scale(side: int) -> np.ndarray:
     bar = np.tile(scale_colours(side), (18, 1, 1))
     return below([bar, write(side, f"colours: 0 to 2 {TIMES} each threshold")], gap=2)

@@ -22,7 +22,8 @@ from mrkd_edu.figures.style import SPACE, TIMES, TRUTH_COLOUR
 from mrkd_edu.widgets.explorers.verdicts import PRO_END, Judge, Verdicts
 from mrkd_edu.widgets.frame.chart import SMALL, Axis, Curve, chart
 from mrkd_edu.widgets.frame.explorer import Explorer
-from mrkd_edu.widgets.frame.panels import GAP, INK, View, bar, below, beside, font, panel, write
+from mrkd_edu.widgets.frame.panels import GAP, View, bar, below, beside, font, panel, write
+from mrkd_edu.widgets.frame.paper import drawn_once, paper
 
 PHOTO, MATRIX, CHART = 400, 288, 416  # widths of the picture, the confusion matrix and a chart, pixels
 HIGH = 258  # height of a chart's field with its axes, pixels
@@ -175,7 +176,7 @@ def _key(called: float, defect_found: float) -> np.ndarray:
 
 
 def _swatch(colour: tuple[int, int, int]) -> np.ndarray:
-    square = np.full((24, 24, 3), 255, np.uint8)
+    square = np.full((24, 24, 3), paper().page, np.uint8)
     cv2.rectangle(square, (3, 4), (20, 20), (0, 0, 0), -1)
     cv2.rectangle(square, (5, 6), (18, 18), colour, -1)
     return square
@@ -203,20 +204,20 @@ def _scores(judge: Judge, multiple: float, index: int) -> np.ndarray:
     return below([write(width, title, bold=True), strip], gap=2)
 
 
-@lru_cache
+@drawn_once
 def _score_rows(width: int) -> np.ndarray:
     """The empty rows with their names and the axis: uint8 (h, width, 3)."""
-    canvas = Image.new("RGB", (width, 2 * ROW + 24), "white")
+    canvas, look = Image.new("RGB", (width, 2 * ROW + 24), paper().page), paper()
     pen = ImageDraw.Draw(canvas)
     for row, name in enumerate(("defective", "normal")):
-        pen.rectangle([(LABEL, row * ROW + 1), (width, (row + 1) * ROW - 2)], fill=(240, 240, 240))
-        pen.text((0, row * ROW + ROW // 2), name, fill=INK, font=font(), anchor="lm")
+        pen.rectangle([(LABEL, row * ROW + 1), (width, (row + 1) * ROW - 2)], fill=look.band)
+        pen.text((0, row * ROW + ROW // 2), name, fill=look.ink, font=font(), anchor="lm")
     for tick in np.arange(0, THRESHOLDS_SHOWN + 0.1, 0.5):
         column = _column(width, tick)
-        pen.line([(column, 0), (column, 2 * ROW + 4)], (190, 190, 190))
+        pen.line([(column, 0), (column, 2 * ROW + 4)], look.grid)
         text = f"{tick:g}" if tick < THRESHOLDS_SHOWN else f"\N{GREATER-THAN OR EQUAL TO} {tick:g}"
-        pen.text((column, 2 * ROW + 6), text, fill=INK, font=font(False, SMALL), anchor="ma")
-    pen.text((0, 2 * ROW + 6), "in thresholds", fill=INK, font=font(False, SMALL), anchor="la")
+        pen.text((column, 2 * ROW + 6), text, fill=look.ink, font=font(False, SMALL), anchor="ma")
+    pen.text((0, 2 * ROW + 6), "in thresholds", fill=look.ink, font=font(False, SMALL), anchor="la")
     return np.array(canvas)
 
 
@@ -287,8 +288,9 @@ def _matrix(verdicts: Verdicts) -> np.ndarray:
 def _cell(width: int, word: str, count: int, share: float, colour: tuple[int, int, int]) -> np.ndarray:
     """A count on its colour, the fuller the larger the share of its row."""
     strength = 0.12 + 0.88 * share
-    ground = tuple(round(255 + (c - 255) * strength) for c in colour)
-    ink = "white" if strength > 0.75 else INK
+    page, ink = paper().page, paper().ink
+    ground = tuple(round(p + (c - p) * strength) for p, c in zip(page, colour, strict=True))
+    ink = (255, 255, 255) if strength > 0.75 else ink
     cell = Image.new("RGB", (width, 84), ground)
     draw = ImageDraw.Draw(cell)
     draw.text((width // 2, 34), str(count), fill=ink, font=font(True, 36), anchor="mm")

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
-from mrkd_edu.widgets.frame.panels import GAP, INK, LINE, below, beside, font, write
+from mrkd_edu.widgets.frame.panels import GAP, LINE, below, beside, font, write
+from mrkd_edu.widgets.frame.paper import Colour, drawn_once, paper, readable
 
-GRID, SMALL = (228, 228, 228), 14  # colour of the grid; height of the letters at the axes, pixels
+SMALL = 14  # height of the letters at the axes, pixels
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 8, 2 * LINE  # pixels around the field of the curves
 POINTER = -1  # instead of a curve's number: the point lies further to the right
 LADDER = (0.2, 0.5, 1.0, 2.0, 5.0)  # upper ends of an axis of shares
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def chart(
     if line is not None:
         level = _place(field, x, y, x.low, line)[1]
         for start in range(LEFT, width - RIGHT, 12):
-            cv2.line(field, (start, level), (start + 6, level), INK, 2)
+            cv2.line(field, (start, level), (start + 6, level), paper().ink, 2)
     if now is not None:
         column = _place(field, x, y, now, y.low)[0]
         cv2.line(field, (column, TOP), (column, height - BOTTOM), (150, 150, 150), 1)
@@ -158,17 +157,17 @@ def _draw(field: np.ndarray, x: Axis, y: Axis, curve: Curve, number: int, now: f
     for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
         if len(run) > 1:
             line = np.array([places[i] for i in run])
-            cv2.polylines(field, [line], False, curve.colour, curve.thick, cv2.LINE_AA)
+            cv2.polylines(field, [line], False, readable(curve.colour), curve.thick, cv2.LINE_AA)
     for i, place in places.items():
         at = int(place[0]), int(place[1])
         if across[i] == now:
             _large_dot(field, at, curve.colour, number)
         elif curve.dots and i % curve.dots == 0:
-            _dot(field, at, 3, curve.colour, number)
+            _dot(field, at, 3, readable(curve.colour), number)
 
 
 def _large_dot(field: np.ndarray, place: tuple[int, int], colour: Colour, number: int) -> None:
-    for radius, fill in ((10, INK), (9, (255, 255, 255)), (7, colour)):
+    for radius, fill in ((10, paper().ink), (9, paper().page), (7, readable(colour))):
         _dot(field, place, radius, fill, number)
 
 
@@ -201,23 +200,23 @@ def _places(field: np.ndarray, x: Axis, y: Axis, a: ArrayLike, b: ArrayLike) -> 
     return np.rint(np.stack([columns, rows], axis=1)).astype(np.int32)
 
 
-@lru_cache(maxsize=64)
+@drawn_once
 def _axes(width: int, height: int, x: Axis, y: Axis) -> np.ndarray:
     """The empty field: grid, ticks and labels, uint8 (height, width, 3)."""
-    canvas = Image.new("RGB", (width, height), "white")
+    canvas, look = Image.new("RGB", (width, height), paper().page), paper()
     pen = ImageDraw.Draw(canvas)
     field = np.asarray(canvas)
     letters = font(False, SMALL)
     bottom = height - BOTTOM
     for value, text in y.ticks:
         _, row = _place(field, x, y, x.low, value)
-        pen.line([(LEFT, row), (width - RIGHT, row)], GRID)
-        pen.text((LEFT - 6, row), text, fill=INK, font=letters, anchor="rm")
+        pen.line([(LEFT, row), (width - RIGHT, row)], look.grid)
+        pen.text((LEFT - 6, row), text, fill=look.ink, font=letters, anchor="rm")
     for value, text in x.ticks:
         column, _ = _place(field, x, y, value, y.low)
-        pen.line([(column, TOP), (column, bottom)], GRID)
-        pen.line([(column, bottom), (column, bottom + 4)], INK)
-        pen.text((column, bottom + 6), text, fill=INK, font=letters, anchor="ma")
-    pen.line([(LEFT, TOP), (LEFT, bottom), (width - RIGHT, bottom)], INK)
-    pen.text(((LEFT + width - RIGHT) // 2, height - GAP), x.label, fill=INK, font=letters, anchor="mm")
+        pen.line([(column, TOP), (column, bottom)], look.grid)
+        pen.line([(column, bottom), (column, bottom + 4)], look.ink)
+        pen.text((column, bottom + 6), text, fill=look.ink, font=letters, anchor="ma")
+    pen.line([(LEFT, TOP), (LEFT, bottom), (width - RIGHT, bottom)], look.ink)
+    pen.text(((LEFT + width - RIGHT) // 2, height - GAP), x.label, fill=look.ink, font=letters, anchor="mm")
     return np.array(canvas)

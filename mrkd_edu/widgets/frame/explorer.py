@@ -69,6 +69,7 @@ class Explorer(ipywidgets.VBox):
         self._turn, self._lock = 0, threading.Lock()
 
         self.shown = Shown(picture)
+        self.shown.redraw = lambda: self._latest.ask(None)
         self.busy = ipywidgets.HTML("<span>computing …</span>")
         self.busy.add_class("mrkd-busy")
         self.busy.layout.visibility = "hidden"
@@ -126,6 +127,8 @@ class Explorer(ipywidgets.VBox):
         """Take it from the page, and let go of what it holds."""
         self.render = _closed
         self._after = lambda: None
+        if hasattr(self, "shown"):  # not where it was refused before it was made
+            self.shown.redraw = lambda: None
         close_all([self])
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,7 +12,8 @@ from mrkd_edu.figures.heat import HEAT, THRESHOLDS_SHOWN, outline, overlay, shar
 from mrkd_edu.figures.style import TIMES
 from mrkd_edu.judging.detector import Detector
 from mrkd_edu.model import MRKD
-from mrkd_edu.widgets.frame.panels import INK, below, panel, write
+from mrkd_edu.widgets.frame.panels import below, panel, write
+from mrkd_edu.widgets.frame.paper import Colour, paper
 
 
 def judged(
@@ -22,7 +23,7 @@ def judged(
     title: str,
     *,
     size: int = 320,
-    colour: tuple[int, int, int] = INK,
+    colour: Colour | None = None,
     unit: str = "threshold",
     mask: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -100,10 +101,11 @@ def see_once(models: Mapping[str, MRKD], images: Tensor) -> dict[str, list[Tenso
 def score_bar(multiple: float, width: int, unit: str = "threshold") -> np.ndarray:
     """A score as a bar from 0 to 2 thresholds, with the threshold marked: uint8 (h, width, 3)."""
     share = float(np.clip(multiple / THRESHOLDS_SHOWN, 0, 1))
-    bar = np.full((18, width, 3), 235, np.uint8)
+    bar = np.full((18, width, 3), paper().band, np.uint8)
     bar[:, : int(share * width)] = np.rint(255 * np.array(HEAT(share)[:3]))
     middle = round(width / THRESHOLDS_SHOWN)
-    bar[:, middle - 1 : middle + 2] = 0  # the threshold
+    for reach, colour in ((3, paper().page), (1, paper().ink)):  # the threshold; its rim shows it on any heat
+        bar[:, middle - reach : middle + reach + 1] = colour
     return below([bar, write(width, f"score {multiple:.2f} {TIMES} {unit} (line)")], gap=2)
 
 

@@ -1,7 +1,7 @@
 """Pictures that are put together fast: arrays side by side with a line of text above each.
 
 A matplotlib figure takes a tenth of a second; a slider wants a new picture in that time. So explorers compose
-arrays. Text is dark on white in every theme, like a photograph laid on the page.
+arrays. The paper between them is white or dark, see `paper.py`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mrkd_edu.widgets.frame.paper import Colour, paper, readable
+
 GAP = 12  # pixels between panels
 WIDTH, LARGEST = 924, 300  # of a picture with a row of panels; side of a panel; pixels
 TEXT = 17  # height of the letters, pixels
 LINE = 24  # height of a line of text, pixels
-INK = (34, 34, 34)
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,21 @@ def font(bold: bool = False, size: int = TEXT) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), size)
 
 
-def write(width: int, text: str, *, bold: bool = False, colour: tuple[int, int, int] = INK) -> np.ndarray:
-    """Lines of text on white: uint8 (lines * LINE, width, 3). A line that is too long gets smaller letters."""
+def write(width: int, text: str, *, bold: bool = False, colour: Colour | None = None) -> np.ndarray:
+    """Lines of text on paper: uint8 (lines * LINE, width, 3). A line that is too long gets smaller letters."""
     lines = text.split("\n")
-    strip = Image.new("RGB", (width, LINE * len(lines)), "white")
+    strip = Image.new("RGB", (width, LINE * len(lines)), paper().page)
+    ink = paper().ink if colour is None else readable(colour)
     draw = ImageDraw.Draw(strip)
     for i, line in enumerate(lines):
         size = TEXT
         while size > 11 and draw.textlength(line, font(bold, size)) > width:
             size -= 1
-        draw.text((0, i * LINE + LINE // 2), line, fill=colour, font=font(bold, size), anchor="lm")
+        draw.text((0, i * LINE + LINE // 2), line, fill=ink, font=font(bold, size), anchor="lm")
     return np.asarray(strip)
 
 
-def panel(image: np.ndarray, title: str, *, size: int = 256, colour: tuple[int, int, int] = INK) -> np.ndarray:
+def panel(image: np.ndarray, title: str, *, size: int = 256, colour: Colour | None = None) -> np.ndarray:
     """A square picture under its title, uint8 (h, size, 3).
 
     Small maps are enlarged with hard edges, so that one sees their positions.
@@ -73,15 +75,15 @@ def panel(image: np.ndarray, title: str, *, size: int = 256, colour: tuple[int, 
     return np.concatenate([write(size, title, bold=True, colour=colour), square])
 
 
-def bar(share: float, text: str, *, width: int = 256, colour: tuple[int, int, int] = INK) -> np.ndarray:
+def bar(share: float, text: str, *, width: int = 256, colour: Colour | None = None) -> np.ndarray:
     """A share from 0 to 1 as a bar under its text, uint8 (h, width, 3). What is not a number has an empty bar.
 
     Example:
         >>> bar(0.5, "half", width=100).shape
         (38, 100, 3)
     """
-    strip = np.full((14, width, 3), 225, np.uint8)
-    strip[:, : round(width * float(np.clip(np.nan_to_num(share), 0, 1)))] = colour
+    strip = np.full((14, width, 3), paper().band, np.uint8)
+    strip[:, : round(width * float(np.clip(np.nan_to_num(share), 0, 1)))] = readable(colour) if colour else paper().ink
     return np.concatenate([write(width, text), strip])
 
 
@@ -93,7 +95,7 @@ def beside(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
         (10, 12, 3)
     """
     height, width = max(len(part) for part in parts), sum(part.shape[1] for part in parts)
-    page = np.full((height, width + gap * (len(parts) - 1), 3), 255, np.uint8)
+    page = np.full((height, width + gap * (len(parts) - 1), 3), paper().page, np.uint8)
     left = 0
     for part in parts:
         page[: len(part), left : left + part.shape[1]] = part
@@ -104,7 +106,7 @@ def beside(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
 def below(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
     """Pictures under each other, their left edges in line: uint8 (sum of h, max w, 3)."""
     height, width = sum(len(part) for part in parts), max(part.shape[1] for part in parts)
-    page = np.full((height + gap * (len(parts) - 1), width, 3), 255, np.uint8)
+    page = np.full((height + gap * (len(parts) - 1), width, 3), paper().page, np.uint8)
     top = 0
     for part in parts:
         page[top : top + len(part), : part.shape[1]] = part
@@ -113,8 +115,8 @@ def below(parts: Sequence[np.ndarray], *, gap: int = GAP) -> np.ndarray:
 
 
 def framed(image: np.ndarray, margin: int = GAP) -> np.ndarray:
-    """A white margin around a picture, so that it stands well on a dark page too."""
-    return cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=(255, 255, 255))
+    """A margin of paper around a picture."""
+    return cv2.copyMakeBorder(image, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=paper().page)
 
 
 def png(image: np.ndarray) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anywidget
@@ -17,15 +17,17 @@ import traitlets
 
 from mrkd_edu.widgets.frame.front_end import front_end
 from mrkd_edu.widgets.frame.panels import View, framed, jpeg, png
+from mrkd_edu.widgets.frame.paper import lay
 
 CSS = front_end(__file__, "explorer.css")
 
 
 class Voice(anywidget.AnyWidget):
-    """Reads `text` to screen readers, and keeps the explorer's keys from the notebook around it."""
+    """Reads `text` to screen readers, keeps the explorer's keys from the notebook around it, knows a dark page."""
 
     _esm = front_end(__file__, "voice.js")
     text = traitlets.Unicode("").tag(sync=True)
+    dark = traitlets.Bool(False).tag(sync=True)
 
 
 class Shown(ipywidgets.VBox):
@@ -36,6 +38,7 @@ class Shown(ipywidgets.VBox):
 
     Attributes:
         view: the last `View`, or None before the first.
+        redraw: draws it once more; called when the page has become dark or light.
 
     Example:
         >>> import numpy as np
@@ -47,10 +50,12 @@ class Shown(ipywidgets.VBox):
 
     def __init__(self, picture: ipywidgets.DOMWidget | None = None):
         self.view: View | None = None
+        self.redraw: Callable[[], object] = lambda: None
         self.picture = picture or ipywidgets.Image(format="png")
         self.says, self.problem, self.voice = ipywidgets.HTML(), ipywidgets.HTML(), Voice()
         style = ipywidgets.HTML(f"<style>{CSS}</style>")
         super().__init__([self.picture, self.says, self.problem, self.voice, style])
+        self.voice.observe(self._page_changed, "dark")
         for part, name in ((self.picture, "picture"), (self.says, "says"), (self.problem, "problem"), (self, "shown")):
             part.add_class(f"mrkd-{name}")
 
@@ -61,6 +66,10 @@ class Shown(ipywidgets.VBox):
         self.says.value = html.escape(view.says)
         self.problem.value = ""
         self.voice.text = view.says
+
+    def _page_changed(self, change: Any) -> None:
+        lay(change.new)
+        self.redraw()
 
     def complain(self, error: BaseException) -> None:
         """Say what went wrong where the person looks."""

@@ -1,5 +1,5 @@
 // Tells screen readers what an explorer shows, once it rests, and keeps its keys from the notebook around it: there, an
-// arrow goes to another cell and X cuts one.
+// arrow goes to another cell and X cuts one. Tells Python whether the page is dark, so that pictures can be, too.
 
 const REST_MS = 500; // a hand that drags would be read aloud thirty times a second
 
@@ -20,6 +20,21 @@ function render({ model, el }) {
   }
   model.on("change:text", speak);
 
+  // Whether the page around is dark: JupyterLab, Notebook and Voila say so on the body, VS Code too; else the system.
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  function look() {
+    const { jpThemeLight, vscodeThemeKind } = document.body.dataset;
+    const dark = jpThemeLight ? jpThemeLight === "false"
+      : vscodeThemeKind ? vscodeThemeKind.includes("dark") : system.matches;
+    if (dark === model.get("dark")) return;
+    model.set("dark", dark);
+    model.save_changes();
+  }
+  const themes = new MutationObserver(look);
+  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
+  system.addEventListener("change", look);
+  look();
+
   let explorer = null;
   const keep = (event) => { if (!passesOn(event)) event.stopPropagation(); };
   const waiting = setTimeout(() => { // the element is not in the page yet
@@ -30,6 +45,8 @@ function render({ model, el }) {
   return () => {
     clearTimeout(timer);
     clearTimeout(waiting);
+    themes.disconnect();
+    system.removeEventListener("change", look);
     explorer?.removeEventListener("keydown", keep);
     model.off("change:text", speak);
   };

@@ -13,8 +13,9 @@ from mrkd_edu.figures.style import TIMES, colour_of
 from mrkd_edu.widgets.frame.chart import Axis, Curve, chart, leakage_axis
 from mrkd_edu.widgets.frame.judgement import in_thresholds, judged, rgb
 from mrkd_edu.widgets.frame.panels import GAP, LARGEST, WIDTH, View, below, beside, panel, write
+from mrkd_edu.widgets.frame.paper import paper
 
-SCALE, WHITE = 140, (255, 255, 255)  # width of the colour scale, pixels
+SCALE = 140  # width of the colour scale, pixels
 DECADE = (1, 2, 5)
 
 
@@ -87,7 +88,8 @@ def _caption(state: TrainingState) -> np.ndarray:
     if state.maps is None:
         return write(WIDTH, f"The images that are watched{cyan}")
     unit = "the threshold" if state.calibrated else "the highest held-out normal score"
-    bar = cv2.copyMakeBorder(np.tile(scale_colours(SCALE), (18, 1, 1)), 3, 3, 0, 0, cv2.BORDER_CONSTANT, value=WHITE)
+    scale = np.tile(scale_colours(SCALE), (18, 1, 1))
+    bar = cv2.copyMakeBorder(scale, 3, 3, 0, 0, cv2.BORDER_CONSTANT, value=paper().page)
     what = write(WIDTH - SCALE - 4 * GAP, f"Anomaly maps{cyan}; colours: 0 to 2 {TIMES} {unit}")
     return beside([what, write(GAP, "0"), bar, write(GAP, "2")], gap=8)
 

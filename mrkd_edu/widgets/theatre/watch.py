@@ -87,6 +87,7 @@ class TrainingTheatre(ipywidgets.VBox):
         self._exhibits, self.state = set_up(data, plan, steps, held_out, images)
         self.shown = Shown()
         self.shown.show(render_training(self.state))
+        self.shown.redraw = lambda: self.shown.show(render_training(self.state))
         self._model: MRKD | None = None
         self._error: BaseException | None = None
 

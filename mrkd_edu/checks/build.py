@@ -1,0 +1,112 @@
+"""`@build`: a cell in which a learner writes a part of the method, and is told at once whether it is right.
+
+    @build("03.cosine_distance")
+    def cosine_distance(teacher, student):
+        ...                       # yours: (B, C, h, w) twice -> (B, h, w)
+
+Nothing here can stop a lesson. Where nothing is written yet, and where what is written is wrong, the library's function
+takes its place; a right one is used from there on, is noted as solved, and becomes a part of `my_mrkd.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from mrkd_edu.checks import own_file, progress
+from mrkd_edu.checks.exercise import Exercise, Function, judge
+from mrkd_edu.lessons import notes
+
+LESSONS = {
+    "00": "welcome",
+    "01": "the_problem",
+    "02": "the_teacher",
+    "03": "reverse_distillation",
+    "04": "overgeneralisation",
+    "05": "image_masking",
+    "06": "feature_masking",
+    "07": "mrkd",
+    "08": "measuring",
+    "09": "reproduce",
+    "10": "how_far",
+}
+
+
+@cache
+def exercises(lesson: str) -> dict[str, Exercise]:
+    """The exercises of a lesson by name, in the order of the lesson.
+
+    Raises:
+        ValueError: there is no such lesson.
+
+    Example:
+        >>> list(exercises("00"))
+        ['00.image_score', '00.is_defective']
+    """
+    if lesson not in LESSONS:
+        raise ValueError(f"There is no lesson {lesson!r} with things to build. There are: {', '.join(LESSONS)}.")
+    found: tuple[Exercise, ...] = import_module(f"mrkd_edu.checks.{LESSONS[lesson]}").EXERCISES
+    return {exercise.name: exercise for exercise in found}
+
+
+def find(name: str) -> Exercise:
+    """The exercise of this name.
+
+    Raises:
+        ValueError: there is none; the message names those of the lesson.
+    """
+    known = exercises(name.split(".", 1)[0])
+    if name not in known:
+        raise ValueError(f"There is no exercise {name!r}. This lesson has: {', '.join(known)}.")
+    return known[name]
+
+
+def build(name: str) -> Callable[[Any], Any]:
+    """Check the function or class below, and put the library's in its place where it is not right.
+
+    Args:
+        name: of the exercise, `"03.cosine_distance"`.
+
+    Raises:
+        ValueError: there is no such exercise.
+
+    Example:
+        >>> @build("00.image_score")
+        ... def image_score(maps):
+        ...     ...
+        image_score: Not written yet: the lesson goes on with the library's.
+        >>> import torch
+        >>> image_score(torch.eye(3)[None]).item()
+        1.0
+    """
+    exercise = find(name)
+
+    def check(mine: Function) -> Function:
+        verdict = judge(exercise, mine)
+        if verdict.state == "right":
+            print(f"\N{CHECK MARK} {exercise.title}: right. {verdict.says}")
+            if (source := source_of(mine)) is not None:
+                notes.keep("solved", name, source)
+                own_file.write()
+        elif verdict.state == "wrong":
+            print(f"\N{BALLOT X} {exercise.title}: not yet. {verdict.says}\n  The lesson goes on with the library's.")
+        else:
+            print(f"{exercise.title}: {verdict.says}")
+        progress.refresh(name.split(".", 1)[0])
+        return mine if verdict.state == "right" else exercise.answer
+
+    return check
+
+
+def source_of(mine: Function) -> str | None:
+    """What the learner wrote, without the decorator; None where Python cannot say."""
+    try:
+        source = textwrap.dedent(inspect.getsource(mine))
+    except (OSError, TypeError):
+        return None
+    return re.sub(r"\A(?:@.*\n)+", "", source).rstrip() + "\n"
