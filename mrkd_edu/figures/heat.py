@@ -120,6 +120,17 @@ def threshold_bar(figure: Figure, axes: Any, **placing: Any) -> None:
     bar.ax.axhline(1, color="white", linewidth=2)
 
 
+def threshold_line(ax: Any, in_thresholds: np.ndarray) -> None:
+    """A white line around what lies above the threshold, where an overlay's colours alone cannot be read.
+
+    Args:
+        ax: with a picture of the map's size.
+        in_thresholds: the map in thresholds, (S, S).
+    """
+    if (in_thresholds > 1).any() and (in_thresholds <= 1).any():
+        ax.contour(in_thresholds, [1.0], colors="white", linewidths=1.2)
+
+
 def check_image(image: np.ndarray) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")

@@ -69,7 +69,7 @@ def effects_by_measure(found: PanelValues) -> Picture:
         ValueError: there is nothing to draw.
 
     Example:
-        >>> figure = effects({"aupro": {"ILM": [0.00, 0.03], "FLM": [-0.01, 0.01]}})
+        >>> figure = effects_by_measure({"aupro": {"ILM": [0.00, 0.03], "FLM": [-0.01, 0.01]}})
         >>> figure.axes[0].get_title(loc="left")
         'AUPRO: nothing beyond the spread of\\nseeds'
     """

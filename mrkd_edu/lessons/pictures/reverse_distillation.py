@@ -15,7 +15,7 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
 
 from mrkd_edu.figures.axes import HEADLINE, frameless, grouped, head_row, new_chart, new_grid
-from mrkd_edu.figures.heat import HEAT, outline, overlay, shared_scale, threshold_colours
+from mrkd_edu.figures.heat import HEAT, outline, overlay, shared_scale, threshold_colours, threshold_line
 from mrkd_edu.figures.style import SPACE, TIMES, Picture, colour_of, in_our_style
 from mrkd_edu.lessons.the_teacher import length_share, say_of_heaviest
 from mrkd_edu.model import MRKD
@@ -113,6 +113,7 @@ def scale_maps(
         for ax, share in zip(row[1:-1], shares, strict=True):
             ax.imshow(share[i] / threshold, cmap=HEAT, vmin=0, vmax=top, interpolation="nearest")
         row[-1].imshow(overlay(image, totals[i], shared_scale(threshold)))
+        threshold_line(row[-1], totals[i] / threshold)
         row[-1].set_xlabel(f"score {totals[i].max() / threshold:.2f} {TIMES} threshold", fontsize=11)
     frameless(*axes.flat)
     titles = ["image", *(f"stride {s}" for s in strides), "sum, smoothed"]

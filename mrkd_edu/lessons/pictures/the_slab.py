@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mrkd_edu.figures.axes import frameless, new_grid
-from mrkd_edu.figures.heat import outline, overlay, shared_scale, threshold_bar
+from mrkd_edu.figures.heat import outline, overlay, shared_scale, threshold_bar, threshold_line
 from mrkd_edu.figures.style import TIMES, Picture, colour_of, in_our_style
 from mrkd_edu.lessons.the_slab import panels, the_slab
 
@@ -30,8 +30,7 @@ def slab_so_far(upto: str) -> Picture:
     cells[0].set_title("the slab and\nwhat lies on it", fontsize=12)
     for ax, panel in zip(cells[1:], shown, strict=False):
         ax.imshow(overlay(pair.defective, panel.map, shared_scale(1.0)))
-        if (panel.map > 1).any() and (panel.map <= 1).any():
-            ax.contour(panel.map, [1.0], colors="white", linewidths=1.2)
+        threshold_line(ax, panel.map)
         ax.set_title(panel.title, fontsize=12, color=colour_of(panel.variant))
         ax.set_xlabel(f"{panel.inside:.2f} {TIMES} threshold:\n{'found' if panel.found else 'missed'}", fontsize=12)
     for ax in cells[1 + len(shown) :]:
