@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 from mrkd_edu.figures.axes import frameless
-from mrkd_edu.figures.heat import outline, overlay, shared_scale
+from mrkd_edu.figures.heat import outline, overlay, shared_scale, threshold_line
 from mrkd_edu.figures.style import colour_of, in_our_style
 from mrkd_edu.lessons.the_slab import stages, the_slab
 
@@ -44,8 +44,7 @@ def frame(step: int) -> Image.Image:
         amap = stages(variant, AT)[step][0]  # (S, S), in thresholds
         inside = amap[pair.mask].max()
         ax.imshow(overlay(pair.defective, amap, shared_scale(1.0)))
-        if (amap > 1).any():
-            ax.contour(amap, [1.0], colors="white", linewidths=1.5)
+        threshold_line(ax, amap)
         verdict = "found" if inside > 1 else "missed"
         ax.set_title(f"{variant}: {verdict}", fontsize=15, loc="left", color=colour_of(variant))
     frameless(*axes)

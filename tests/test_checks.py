@@ -19,7 +19,8 @@ from scipy import stats
 from torch import nn
 
 from mrkd_edu.checks import own_file
-from mrkd_edu.checks.build import LESSONS, build, exercises
+from mrkd_edu.checks.build import build
+from mrkd_edu.checks.catalogue import LESSONS, exercises
 from mrkd_edu.checks.exercise import judge
 from mrkd_edu.distance import enlarge, gaussian_blur
 from mrkd_edu.ilm import Box

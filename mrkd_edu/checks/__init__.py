@@ -1,6 +1,8 @@
 """What a learner writes, and what it must satisfy. One file a lesson; lessons and assignments use the same.
 
     exercise.py    an exercise: oracle, inputs, typical mistakes, and the judgement
+    catalogue.py   which exercises there are, and where a lesson's stand
+    inputs.py      what exercises of several lessons are tried on
     build.py       `@build`, the cell of a lesson in which something is written
     progress.py    the bar at the top of a lesson
     own_file.py    `my_mrkd.py`, the method made of the learner's own parts

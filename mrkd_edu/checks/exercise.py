@@ -139,23 +139,18 @@ def _compare(exercise: Exercise, mine: Function) -> str | None:
     if first is None:
         return None
     for mistake in exercise.mistakes:
-        if _is_that(exercise, mistake, answers):
+        if all(_is_that(mistake, given, answers[what], _tolerance(exercise, given)) for what, given in cases.items()):
             return mistake.says
     return first
 
 
-def _is_that(exercise: Exercise, mistake: Mistake, answers: Mapping[str, Any]) -> bool:
-    """Whether a mistake gives what the learner's function gave, on every input that both survive."""
-    agreed = 0
-    for what, given in exercise.cases().items():
-        try:
-            theirs = mistake.answer(*copy.deepcopy(given))
-        except Exception:  # this mistake does not survive this input, so the learner's is another
-            return False
-        if difference(theirs, answers[what], _tolerance(exercise, given)) is not None:
-            return False
-        agreed += 1
-    return agreed > 0
+def _is_that(mistake: Mistake, given: tuple[Any, ...], got: Any, tolerance: float) -> bool:
+    """Whether a mistake gives what the learner's function gave."""
+    try:
+        theirs = mistake.answer(*copy.deepcopy(given))
+    except Exception:  # this mistake does not survive this input, so the learner's is another
+        return False
+    return difference(theirs, got, tolerance) is None
 
 
 def _guarded(examine: Callable[[Function], str | None], mine: Function) -> str | None:
@@ -255,13 +250,17 @@ def _kind(x: Any) -> str:
     return "a " + next((name for kind, name in names.items() if isinstance(x, kind)), type(x).__name__)
 
 
+def _numbers(x: Any) -> Any:
+    """A tensor as an array, half precision as double; anything else as it is."""
+    if not isinstance(x, Tensor):
+        return x
+    return x.cpu().numpy() if x.dtype == torch.bool else x.detach().double().cpu().numpy()
+
+
 def _values_differ(expected: Any, got: Any, tolerance: float) -> str | None:
     if isinstance(expected, Tensor) and not isinstance(got, Tensor) and expected.ndim:
         return f"the answer is {_kind(got)}; it should be a tensor."
-    if isinstance(got, Tensor):
-        got = got.detach().double().cpu().numpy() if got.dtype != torch.bool else got.cpu().numpy()
-    if isinstance(expected, Tensor):
-        expected = expected.detach().double().cpu().numpy() if expected.dtype != torch.bool else expected.cpu().numpy()
+    expected, got = _numbers(expected), _numbers(got)
     try:
         e, g = np.asarray(expected), np.asarray(got)
         if g.dtype == object or e.dtype.kind in "USO":
@@ -275,7 +274,7 @@ def _values_differ(expected: Any, got: Any, tolerance: float) -> str | None:
     e, g = e.astype(float), g.astype(float)
     if (np.isnan(g) & ~np.isnan(e)).any():
         return f"{int(np.isnan(g).sum())} of the {g.size} numbers are NaN: a division by zero?"
-    finite = np.abs(e[np.isfinite(e)]) if e.ndim else np.abs(e)[None][np.isfinite(e)[None]]
+    finite = np.abs(e[np.isfinite(e)])
     reach = tolerance * max(1e-3, float(finite.max(initial=0.0)))
     wrong = ~np.isclose(g, e, rtol=tolerance, atol=reach, equal_nan=True)
     if not wrong.any():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mrkd_edu.checks.exercise import Exercise, Mistake
+from mrkd_edu.checks.inputs import seeded
 from mrkd_edu.flm import GenerationModule as OfThePaper
 from mrkd_edu.flm import random_mask
 
@@ -50,12 +51,8 @@ def flm(
     return [g(s) for g, s in zip(generate, maps, strict=True)]
 
 
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def _examine_mask(mine: Callable[..., Any]) -> str | None:
-    mask = mine(8, 20, 30, 0.2, _seeded(0))
+    mask = mine(8, 20, 30, 0.2, seeded(0))
     if not isinstance(mask, Tensor):
         return "The mask should be a tensor."
     if mask.shape != (8, 1, 20, 30):
@@ -73,19 +70,19 @@ def _examine_mask(mine: Callable[..., Any]) -> str | None:
         return "It hides 80 % where it should hide 20 %: 0 is where a position is dropped. Turn the comparison round."
     if abs(hidden - 0.2) > 0.05:
         return f"With lambda 0.2 it hides {100 * hidden:.0f} % of the positions. It should be about 20 %."
-    if mine(4, 9, 9, 0.0, _seeded(1)).mean() != 1:
+    if mine(4, 9, 9, 0.0, seeded(1)).mean() != 1:
         return "With lambda 0 something is still hidden. Keep a position where the random number is *at least* lambda."
     if bool((mask == mask[:1]).all()):
         return "All images get the same mask. Draw one for each image of the batch."
     if bool((mask == mask[:, :, :1]).all()) or bool((mask == mask[:, :, :, :1]).all()):
         return "Whole rows or columns are hidden at once. Draw a number for each position."
-    again, other = mine(8, 20, 30, 0.2, _seeded(0)), mine(8, 20, 30, 0.2, _seeded(5))
+    again, other = mine(8, 20, 30, 0.2, seeded(0)), mine(8, 20, 30, 0.2, seeded(5))
     if not torch.equal(mask, again) or torch.equal(mask, other):
         return (
             "The generator does not decide: with the same one the mask should be the same again, with another one "
             "another. Pass `generator=generator` to the function that draws."
         )
-    one = _seeded(3)
+    one = seeded(3)
     if torch.equal(mine(2, 9, 9, 0.5, one), mine(2, 9, 9, 0.5, one)):
         return "Two calls with one generator give the same mask. Use the generator as it comes; do not seed it anew."
     return None
@@ -95,7 +92,7 @@ def _examine_module(mine: Callable[..., Any]) -> str | None:
     module = mine(6)
     if not isinstance(module, nn.Module):
         return "It should be a class that inherits from `nn.Module`."
-    x = torch.randn(2, 6, 9, 11, generator=_seeded(0))
+    x = torch.randn(2, 6, 9, 11, generator=seeded(0))
     try:
         answer = module(x)
     except RuntimeError as error:
@@ -117,7 +114,7 @@ def _examine_module(mine: Callable[..., Any]) -> str | None:
             "zero: `nn.init.zeros_`."
         )
     for p in learned:  # away from zero, to see how it computes
-        nn.init.normal_(p, std=0.2, generator=_seeded(p.numel()))
+        nn.init.normal_(p, std=0.2, generator=seeded(p.numel()))
     spot = torch.zeros(1, 6, 11, 11)
     spot[:, :, 5, 5] = 1
     with torch.no_grad():
@@ -152,7 +149,7 @@ class _Add(nn.Module):
 
 
 def _of_flm() -> dict[str, tuple[Any, ...]]:
-    maps = [torch.randn(3, c, n, n, generator=_seeded(n)) for c, n in zip(CHANNELS, SIDES, strict=True)]
+    maps = [torch.randn(3, c, n, n, generator=seeded(n)) for c, n in zip(CHANNELS, SIDES, strict=True)]
     modules = [_Add(10.0 * (k + 1)) for k in range(3)]
     return {
         "three scales in evaluation": (maps, modules, DROPS, False, None),
@@ -165,7 +162,7 @@ def _examine_flm(mine: Callable[..., Any]) -> str | None:
     ones = [torch.ones(40, c, n, n) for c, n in zip(CHANNELS, SIDES, strict=True)]
     through = [nn.Identity() for _ in ones]
     before = [m.clone() for m in ones]
-    out = mine(ones, through, DROPS, True, _seeded(0))
+    out = mine(ones, through, DROPS, True, seeded(0))
     if any(not torch.equal(a, b) for a, b in zip(before, ones, strict=True)):
         return "It changes the maps it was given. Multiply into new ones: `s * mask`, not `s *= mask`."
     if len(out) != 3 or any(o.shape != m.shape for o, m in zip(out, ones, strict=True)):
@@ -189,10 +186,10 @@ def _examine_flm(mine: Callable[..., Any]) -> str | None:
         return f"With lambda 0.1, 0.4 and 0.7 the scales lose {said}. Drop each position with its scale's probability."
     if any(bool((o == o[:1]).all()) for o in out):
         return "All images of the batch get the same mask. Each gets its own."
-    added = mine(ones, [_Add(5.0)] * 3, DROPS, True, _seeded(0))
+    added = mine(ones, [_Add(5.0)] * 3, DROPS, True, seeded(0))
     if any(bool((o == 0).any()) for o in added):
         return "The holes are still there at the end: the module comes *after* the mask, or it restores nothing."
-    one, other = (mine(ones, through, DROPS, True, _seeded(7)) for _ in range(2))
+    one, other = (mine(ones, through, DROPS, True, seeded(7)) for _ in range(2))
     if not torch.equal(one[0], other[0]):
         return "The same generator should draw the same masks again. Hand it on to `random_mask`."
     return None
@@ -203,7 +200,7 @@ def _rescaled(maps: Any, generate: Any, drop: Any, training: bool, generator: An
 
 
 def _masks_on(maps: Any, generate: Any, drop: Any, training: bool, generator: Any) -> list[Tensor]:
-    return flm(maps, generate, drop, True, generator or _seeded(0))
+    return flm(maps, generate, drop, True, generator or seeded(0))
 
 
 EXERCISES = (

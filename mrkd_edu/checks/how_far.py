@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mrkd_edu.checks.exercise import Cases, Exercise, Mistake
+from mrkd_edu.checks.inputs import noise
 from mrkd_edu.distance import match_length
 
 
@@ -30,15 +31,11 @@ def _shrunk(sigma: Tensor, gamma: float) -> Tensor:
 # --- inputs ---------------------------------------------------------------------------------------------------
 
 
-def _normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 def _pair(*shape: int) -> tuple[Tensor, Tensor]:
     """A teacher's map, and a student's that is like it in part: too short, and by another factor in each image."""
-    t = _normal(*shape)
+    t = noise(*shape)
     factor = torch.linspace(0.3, 0.8, shape[0]).view(-1, 1, 1, 1)
-    return t, factor * (t + 0.7 * _normal(*shape, seed=1))
+    return t, factor * (t + 0.7 * noise(*shape, seed=1))
 
 
 def _of_residuals() -> Cases:
@@ -59,14 +56,14 @@ def _of_residuals() -> Cases:
 
 def _usual(channels: int) -> tuple[Tensor, Tensor]:
     """Mean and covariance of channels that vary together, (C,) and (C, C), in double precision."""
-    mixed = _normal(channels, channels, seed=2).double() + torch.eye(channels, dtype=torch.float64)
-    mean = _normal(channels, seed=3).double() + 1
+    mixed = noise(channels, channels, seed=2).double() + torch.eye(channels, dtype=torch.float64)
+    mean = noise(channels, seed=3).double() + 1
     return mean, mixed @ mixed.mT + 0.3 * torch.eye(channels, dtype=torch.float64)
 
 
 def _of_distances() -> Cases:
     def residuals(*shape: int) -> Tensor:
-        return 2 * _normal(*shape).double() + 1
+        return 2 * noise(*shape).double() + 1
 
     (mean, covariance), (short_mean, short) = _usual(5), _usual(3)
     return {

@@ -8,9 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrkd_edu.checks.exercise import Exercise, Mistake
+from mrkd_edu.checks.inputs import SmallModel, noise
 from mrkd_edu.distance import distillation_loss
 from mrkd_edu.ilm import NOISE_FLOOR, Box, rescaled_patch, visible_change
 
@@ -109,37 +110,20 @@ def _of_placing() -> dict[str, tuple[Any, ...]]:
     }
 
 
-class _Model(nn.Module):
-    """A teacher that is not like its student, small enough to be checked in no time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        weights = torch.Generator().manual_seed(0)
-        self.eye = nn.Parameter(torch.randn(6, 3, 1, 1, generator=weights))
-        self.hand = nn.Parameter(torch.randn(6, 6, 1, 1, generator=weights))
-
-    def see(self, images: Tensor) -> list[Tensor]:
-        t = nn.functional.conv2d(images.float(), self.eye)
-        return [t, nn.functional.avg_pool2d(t, 2)]
-
-    def restore(self, maps: list[Tensor]) -> list[Tensor]:
-        return [nn.functional.conv2d(t, self.hand) for t in maps]
-
-
 def _images(batch: int, seed: int) -> Tensor:
-    return torch.randn(batch, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+    return noise(batch, 3, 8, 8, seed=seed)
 
 
 def _of_the_loss() -> dict[str, tuple[Any, ...]]:
     return {
-        "a batch": (_Model(), _images(4, 1), _images(4, 2)),
-        "one image": (_Model(), _images(1, 3), _images(1, 4)),
-        "nothing pasted": (_Model(), _images(2, 5), _images(2, 5)),
+        "a batch": (SmallModel(), _images(4, 1), _images(4, 2)),
+        "one image": (SmallModel(), _images(1, 3), _images(1, 4)),
+        "nothing pasted": (SmallModel(), _images(2, 5), _images(2, 5)),
     }
 
 
 def _gradient(mine: Callable[..., Any]) -> str | None:
-    model = _Model()
+    model = SmallModel()
     loss = mine(model, _images(2, 1), _images(2, 2))
     if not isinstance(loss, Tensor) or not loss.requires_grad:
         return (

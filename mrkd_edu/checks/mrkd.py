@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from mrkd_edu.checks.exercise import Exercise, Mistake
 from mrkd_edu.checks.feature_masking import flm
+from mrkd_edu.checks.inputs import seeded
+from mrkd_edu.checks.measuring import auroc
 from mrkd_edu.checks.reverse_distillation import loss
 
 DROP = (0.2, 0.2, 0.2)  # lambda of each scale
@@ -50,11 +52,6 @@ def effects(rd: Array, ilm: Array, flm: Array, mrkd: Array) -> tuple[Array, Arra
     return ((ilm - rd) + (mrkd - flm)) / 2, ((flm - rd) + (mrkd - ilm)) / 2, (mrkd - flm) - (ilm - rd)
 
 
-def _auroc(scores: Array, labels: Array) -> float:
-    d = scores[labels == 1][:, None] - scores[labels == 0]
-    return float(((d > 0) + 0.5 * (d == 0)).mean())
-
-
 def paired_bootstrap(
     one: Array, other: Array, labels: Array, number: int, rng: np.random.Generator
 ) -> tuple[float, float]:
@@ -70,7 +67,7 @@ def paired_bootstrap(
     found = []
     for _ in range(number):
         drawn = np.concatenate([rng.choice(good, len(good)), rng.choice(bad, len(bad))])
-        found.append(_auroc(other[drawn], labels[drawn]) - _auroc(one[drawn], labels[drawn]))
+        found.append(auroc(other[drawn], labels[drawn]) - auroc(one[drawn], labels[drawn]))
     low, high = np.quantile(found, (0.025, 0.975))
     return float(low), float(high)
 
@@ -82,7 +79,7 @@ class _Parts:
     """A small teacher, student and module, with what a step did to them."""
 
     def __init__(self) -> None:
-        draws = torch.Generator().manual_seed(0)
+        draws = seeded(0)
         self.eye = torch.randn(4, 3, 1, 1, generator=draws)
         self.seen: list[Tensor] = []
         self.student = nn.Conv2d(4, 4, 1, bias=False)
@@ -107,7 +104,7 @@ class _Parts:
         return [self.student(t) for t in maps]
 
     def go(self, mine: Callable[..., Any], times: int = 1) -> list[Any]:
-        draws = torch.Generator().manual_seed(7)
+        draws = seeded(7)
         arguments = self.see, self.answer, self.generate, self.optimiser, self.normal, self.anomalous, draws
         return [mine(*arguments) for _ in range(times)]
 
@@ -134,7 +131,7 @@ def _examine_step(mine: Callable[..., Any]) -> str | None:
         return "The generation modules have not learned: their maps are not in the loss. Send the answer through `flm`."
     if not all(moved):
         return "The weights have not moved. After `backward()` comes `optimiser.step()`."
-    draws = torch.Generator().manual_seed(7)
+    draws = seeded(7)
     fresh = _Parts()
     answer = fresh.answer(fresh.see(fresh.anomalous))
     for says, target, training in (

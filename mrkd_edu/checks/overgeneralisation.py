@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mrkd_edu.checks.exercise import Exercise, Mistake
+from mrkd_edu.checks.inputs import SmallModel, noise, seeded
 from mrkd_edu.distance import unit
 
 
@@ -58,14 +59,10 @@ def ignoring_student(known: Sequence[Tensor], given: Sequence[Tensor]) -> list[T
 # ---- what they are tried on ----------------------------------------------------------------------------------
 
 
-def _random(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
 def _of_leakage() -> dict[str, tuple[Any, ...]]:
     def given(batch: int, channels: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
-        t, s, between = (_random(batch, channels, height, width, seed=10 * seed + j) for j in range(3))
-        chance = torch.Generator().manual_seed(seed)
+        t, s, between = (noise(batch, channels, height, width, seed=10 * seed + j) for j in range(3))
+        chance = seeded(seed)
         lengths = 1 + 3 * torch.rand(batch, 1, height, width, generator=chance)
         share = torch.linspace(0.1, 0.8, batch)[:, None, None]  # of places with a defect, and of what is copied there
         inside = torch.rand(batch, height, width, generator=chance) < share
@@ -85,57 +82,28 @@ def _of_leakage() -> dict[str, tuple[Any, ...]]:
     }
 
 
-class _Model:
-    """A teacher, a student and a comparison, small enough to be checked in no time."""
-
-    def __init__(self) -> None:
-        self.eye, self.hand = _random(6, 3, 1, 1, seed=0), _random(6, 6, 1, 1, seed=1)
-
-    def see(self, images: Tensor) -> list[Tensor]:
-        if not isinstance(images, Tensor):
-            raise TypeError("`see` takes images (B, 3, S, S), no lists of maps")
-        t = torch.nn.functional.conv2d(images.float(), self.eye)
-        return [t, torch.nn.functional.avg_pool2d(t, 2)]
-
-    def restore(self, maps: list[Tensor]) -> list[Tensor]:
-        if isinstance(maps, Tensor):
-            raise TypeError("`restore` takes the teacher's maps, a list; send the images through `see` first")
-        return [torch.nn.functional.conv2d(t, self.hand) for t in maps]
-
-    def features(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        maps = self.see(images)
-        return maps, self.restore(maps)
-
-    def compare(self, teacher: list[Tensor], student: list[Tensor]) -> Tensor:
-        size = teacher[0].shape[-2:]
-        maps = [1 - torch.cosine_similarity(t, s, dim=1) for t, s in zip(teacher, student, strict=True)]
-        # the second scale weighs twice, and the teacher's side counts, so that sides are not to be exchanged
-        louder = [m * (1 + t.abs().mean(1)) for m, t in zip(maps, teacher, strict=True)]
-        return louder[0] + 2 * torch.nn.functional.interpolate(louder[1][:, None], size)[:, 0]
-
-
 def _images(batch: int, side: int, seed: int) -> Tensor:
-    return _random(batch, 3, side, side, seed=seed)
+    return noise(batch, 3, side, side, seed=seed)
 
 
 def _of_the_counterfactual() -> dict[str, tuple[Any, ...]]:
     return {
-        "a batch": (_Model(), _images(4, 8, 1), _images(4, 8, 2)),
-        "one image": (_Model(), _images(1, 8, 3), _images(1, 8, 4)),
-        "no defect": (_Model(), _images(2, 8, 5), _images(2, 8, 5)),
-        "other images": (_Model(), _images(3, 12, 6), _images(3, 12, 7)),
+        "a batch": (SmallModel(), _images(4, 8, 1), _images(4, 8, 2)),
+        "one image": (SmallModel(), _images(1, 8, 3), _images(1, 8, 4)),
+        "no defect": (SmallModel(), _images(2, 8, 5), _images(2, 8, 5)),
+        "other images": (SmallModel(), _images(3, 12, 6), _images(3, 12, 7)),
     }
 
 
 def _of_ignoring() -> dict[str, tuple[Any, ...]]:
     def maps(batch: int, seed: int) -> list[Tensor]:
-        return [_random(batch, 6, 8, 8, seed=seed) + 2, _random(batch, 10, 4, 4, seed=seed + 1) - 1]
+        return [noise(batch, 6, 8, 8, seed=seed) + 2, noise(batch, 10, 4, 4, seed=seed + 1) - 1]
 
     return {
         "many known, few given": (maps(7, 0), maps(3, 2)),
         "few known, many given": (maps(2, 4), maps(5, 6)),
         "one given": (maps(4, 8), maps(1, 10)),
-        "odd sizes": ([_random(5, 3, 7, 5, seed=12)], [_random(2, 3, 7, 5, seed=13)]),
+        "odd sizes": ([noise(5, 3, 7, 5, seed=12)], [noise(2, 3, 7, 5, seed=13)]),
     }
 
 
@@ -259,8 +227,8 @@ def _each(one: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., list[Tensor]
 
 
 def _examine_ignoring(mine: Callable[..., Any]) -> str | None:
-    known = [_random(4, 3, 5, 5, seed=1)]
-    one, other = (mine(known, [_random(2, 3, 5, 5, seed=seed)]) for seed in (2, 3))
+    known = [noise(4, 3, 5, 5, seed=1)]
+    one, other = (mine(known, [noise(2, 3, 5, 5, seed=seed)]) for seed in (2, 3))
     if not torch.allclose(one[0].float(), other[0].float()):
         return "It answers two images differently. Only `known` may decide the answer; `given` says how many there are."
     return None

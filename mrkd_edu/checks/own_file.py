@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mrkd_edu.checks.catalogue import find, module_of
 from mrkd_edu.lessons import notes
 from mrkd_edu.runtime.writing import NotWritten, whole_file
 
@@ -109,20 +110,14 @@ def text() -> str:
     given: dict[str, list[str]] = {}
     for name in PARTS:
         if name not in solved:
-            given.setdefault(module_of(name), []).append(name.split(".", 1)[1])
+            lesson, title = name.split(".", 1)
+            given.setdefault(module_of(lesson), []).append(title)
     imports = [f"from {module} import {', '.join(titles)}\n" for module, titles in given.items()]
     head = HEADER.format(written=len(solved), parts=len(PARTS))
     if imports:
         head += "\n# Not written yet: the library's.\n" + "".join(imports)
     own = [f"\n\n{solved[name].rstrip()}\n" for name in PARTS if name in solved]
     return head + "".join(own) + "\n" + TOGETHER
-
-
-def module_of(name: str) -> str:
-    """Where the library's answer to an exercise is imported from."""
-    from mrkd_edu.checks.build import LESSONS
-
-    return f"mrkd_edu.checks.{LESSONS[name[:2]]}"
 
 
 def write() -> Path | None:
@@ -165,8 +160,6 @@ def earlier(name: str) -> Any:
     Raises:
         ValueError: there is no such exercise.
     """
-    from mrkd_edu.checks.build import find
-
     exercise = find(name)
     if name in PARTS and name in notes.read("solved"):
         return getattr(load(), exercise.title, exercise.answer)

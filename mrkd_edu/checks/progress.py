@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from mrkd_edu.checks.catalogue import exercises
 from mrkd_edu.lessons import notes
 
 _shown: dict[str, object] = {}  # lesson to the bar on the page
@@ -39,8 +40,6 @@ class Bar:
 
 def bar(lesson: str) -> Bar:
     """The bar of a lesson as the notes have it."""
-    from mrkd_edu.checks.build import exercises
-
     solved = notes.read("solved")
     return Bar(lesson, {name: name in solved for name in exercises(lesson)})
 

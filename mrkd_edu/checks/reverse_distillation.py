@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mrkd_edu.checks.exercise import Exercise, Mistake
+from mrkd_edu.checks.inputs import seeded
 from mrkd_edu.distance import add_scales, cosine_distance, distillation_loss
 from mrkd_edu.distance import anomaly_map as papers_map
 
@@ -85,7 +86,7 @@ def anomaly_map(T: Maps, S: Maps, size: int, sigma: float) -> Tensor:
 
 
 def _maps(batch: int, channels: Sequence[int], side: int, seed: int) -> list[Tensor]:
-    draws = torch.Generator().manual_seed(seed)
+    draws = seeded(seed)
     return [torch.randn(batch, c, side >> k, side >> k, generator=draws) for k, c in enumerate(channels)]
 
 
@@ -202,7 +203,7 @@ def _with_gradient(mine: Callable[..., Any]) -> str | None:
 class _Linear(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        draws = torch.Generator().manual_seed(3)
+        draws = seeded(3)
         self.weight = nn.Parameter(torch.randn(4, 4, 1, 1, generator=draws))
 
     def forward(self, maps: Maps) -> list[Tensor]:

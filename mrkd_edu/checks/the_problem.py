@@ -8,19 +8,14 @@ from scipy import stats
 from torch import Tensor
 
 from mrkd_edu.checks.exercise import Exercise, Function, Mistake, difference
+from mrkd_edu.checks.inputs import seeded
 from mrkd_edu.lessons.the_problem import precision_at as precision
+from mrkd_edu.lessons.the_problem import z_scores
 
 
 def false_alarm_threshold(scores: np.ndarray, share: float) -> float:
     """The threshold that a share of normal images passes: scores (N,) to a number."""
     return float(np.quantile(scores, 1 - share))
-
-
-def z_scores(normal: Tensor, test: Tensor) -> Tensor:
-    """Deviations from the mean at each place: (N, C, h, w) normal, (M, C, h, w) test to maps (M, h, w)."""
-    mean, std = normal.mean(0), normal.std(0)  # (C, h, w)
-    usual = std + 0.1 * std.mean((1, 2), keepdim=True)
-    return ((test - mean).abs() / usual).mean(1)
 
 
 # --- the threshold --------------------------------------------------------------------------------------------
@@ -108,10 +103,10 @@ def examine_threshold(mine: Function) -> str | None:
 
 def _maps(number: int, channels: int, height: int, width: int, seed: int) -> Tensor:
     """Maps with a usual value and a deviation of its own at each place, and channels of different size."""
-    same = torch.Generator().manual_seed(channels * height * width)  # for normal and test maps alike
+    same = seeded(channels * height * width)  # for normal and test maps alike
     usual = 3 * torch.randn(channels, height, width, generator=same)
     spread = 0.2 + torch.rand(channels, height, width, generator=same)
-    noise = torch.randn(number, channels, height, width, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(number, channels, height, width, generator=seeded(seed))
     size = 10.0 ** torch.arange(channels).view(-1, 1, 1)
     return (usual + spread * noise) * size
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mrkd_edu.checks.exercise import Cases, Exercise, Mistake
+from mrkd_edu.checks.inputs import seeded
 from mrkd_edu.distance import enlarge, gaussian_blur
 from mrkd_edu.standardise import SMALLEST
 
@@ -40,7 +41,7 @@ def at_image_size(d: Tensor, size: int, sigma: float) -> Tensor:
 
 def _features(number: int, channels: int, height: int, width: int, *, seed: int = 0) -> Tensor:
     """Maps whose channels differ in mean and deviation, (N, C, h, w)."""
-    drawn = torch.randn(number, channels, height, width, generator=torch.Generator().manual_seed(seed))
+    drawn = torch.randn(number, channels, height, width, generator=seeded(seed))
     each = torch.arange(channels).view(1, -1, 1, 1)
     return drawn * (0.5 + each) + 3 - 2 * each
 
@@ -74,7 +75,7 @@ def _of_nearest() -> Cases:
 
 def _of_image_size() -> Cases:
     def drawn(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
+        return torch.rand(*shape, generator=seeded(0))
 
     corner = torch.zeros(1, 6, 6)
     corner[0, 0, 0] = 1.0

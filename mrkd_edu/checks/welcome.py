@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mrkd_edu.checks.exercise import Exercise, Mistake
+from mrkd_edu.checks.inputs import seeded
 from mrkd_edu.distance import image_score
 
 
@@ -15,7 +16,7 @@ def is_defective(scores: Tensor, threshold: float) -> Tensor:
 
 
 def _maps(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(*shape, generator=seeded(seed))
 
 
 EXERCISES = (

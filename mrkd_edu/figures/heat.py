@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mrkd_edu.figures.style import TRUTH_COLOUR
 
 HEAT = matplotlib.colormaps["inferno"]  # perceptually uniform, dark to bright
+SIGNED = matplotlib.colormaps["RdBu_r"]  # blue -1, white 0, red 1: told apart by colour-blind people too
 HEAT_SHARE = 0.6  # of the heat in an overlay; the rest is the photograph
 THRESHOLDS_SHOWN = 2.0  # the colour scale ends at this many thresholds
 

@@ -11,9 +11,11 @@ import torch
 from tqdm.auto import tqdm
 
 from mrkd_edu.data.folder import AnomalyFolder
-from mrkd_edu.ilm import GAMMA_SCALE, GAMMA_SHAPE, SMALLEST_HALF, Box
+from mrkd_edu.ilm import GAMMA_SCALE, GAMMA_SHAPE, MIN_SIDE, SMALLEST_HALF, Box
 from mrkd_edu.leakage import mask_at_scale
 from mrkd_edu.lessons.course import SIZE, STEPS
+from mrkd_edu.nsa.settings import NSA
+from mrkd_edu.runtime.batches import in_batches
 from mrkd_edu.study.copying import Pairs, read_pairs
 from mrkd_edu.study.prepare import split
 from mrkd_edu.toy import cached_toy
@@ -36,8 +38,8 @@ def draw_boxes(side: int, rng: np.random.Generator, largest: float = 0.4) -> tup
         True
     """
     halves = np.minimum(SMALLEST_HALF + rng.gamma(GAMMA_SHAPE, GAMMA_SCALE, size=2), largest)
-    cut = np.maximum(np.round(2 * side * halves).astype(int), 3)  # height and width, pixels
-    put = np.clip(np.round(rng.uniform(0.7, 1.3) * cut).astype(int), 3, side)
+    cut = np.maximum(np.round(2 * side * halves).astype(int), MIN_SIDE)  # height and width, pixels
+    put = np.clip(np.round(rng.uniform(*NSA.rescale) * cut).astype(int), MIN_SIDE, side)
     places = [int(rng.integers(side - length + 1)) for length in (*cut, *put)]
     return Box(*places[:2], *cut.tolist()), Box(*places[2:], *put.tolist())
 
@@ -70,7 +72,7 @@ def train_and_measure(
     losses = model.fit(steps, progress=lambda numbers: tqdm(numbers, "my_mrkd", leave=False))
     seconds = time.perf_counter() - begin
     tests = data.test_images(SIZE)
-    scores = np.concatenate([model(tests[i : i + 16]).amax((1, 2)).numpy() for i in range(0, len(tests), 16)])
+    scores = np.concatenate([model(part).amax((1, 2)).numpy() for part in in_batches(tests)])
     return {
         "model": model,
         "losses": losses,

@@ -33,6 +33,29 @@ def features(images: ImageStack | Tensor) -> Tensor:
     return torch.cat([teacher.see(part)[0].cpu() for part in in_batches(images)])
 
 
+def z_scores(normal: Tensor, test: Tensor) -> Tensor:
+    """Deviations from the mean at each place, in the deviations that are usual there, mean over the channels.
+
+    A tenth of the channel's mean deviation is added to what is usual, so that a place where nothing ever changed does
+    not divide by zero.
+
+    Args:
+        normal: maps or images that are known to be normal, float (N, C, h, w).
+        test: those to judge, float (M, C, h, w).
+
+    Returns:
+        Maps, (M, h, w).
+
+    Example:
+        >>> normal = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+        >>> round(z_scores(normal, torch.full((1, 1, 1, 1), 5.0)).item(), 2)
+        1.93
+    """
+    mean, std = normal.mean(0), normal.std(0)  # (C, h, w)
+    usual = std + 0.1 * std.mean((1, 2), keepdim=True)
+    return ((test - mean).abs() / usual).mean(1)
+
+
 def fifths(kinds: np.ndarray) -> np.ndarray:
     """A number from 0 to 4 for each image, dealt out anew within each kind: every fifth holds some of every kind.
 

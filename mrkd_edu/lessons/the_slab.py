@@ -20,7 +20,9 @@ from mrkd_edu.data.images import as_batch, read_image
 from mrkd_edu.distance import gaussian_blur
 from mrkd_edu.judging.prediction import threshold_from
 from mrkd_edu.lessons.course import PAPERS_FORM, SIZE, SNAPSHOTS, lesson_plan
+from mrkd_edu.lessons.the_problem import z_scores
 from mrkd_edu.study.benchmark import detector
+from mrkd_edu.study.copying import Pairs, answers
 from mrkd_edu.study.prepare import split
 from mrkd_edu.study.run import run
 from mrkd_edu.study.snapshots import snapshots
@@ -76,32 +78,21 @@ def panels(upto: str) -> Iterator[Panel]:
                 yield Panel(lesson, title, variant, found, inside)
 
 
-
+@cache
 def _data() -> AnomalyFolder:
     return AnomalyFolder(cached_toy(CATEGORY))
 
 
-def _images() -> torch.Tensor:
-    """The defective slab and its twin, (2, 3, S, S) uint8."""
-    pair = the_slab()
-    return as_batch([pair.defective, pair.normal])
-
-
 @cache
 def _pixels() -> np.ndarray:
-    """Deviations from the mean image, see lesson 01."""
+    """Deviations from the mean image, see `lessons/the_problem.py`."""
     data = _data()
     learned, held_out = split(len(data.train), seed=0)
     images = data.train_images(SIZE)
     normal, calm = (torch.as_tensor(images[chosen]).float() for chosen in (learned, held_out))
-    mean, std = normal.mean(0), normal.std(0)  # (3, S, S)
-    usual = std + 0.1 * std.mean((1, 2), keepdim=True)
-
-    def amap(batch: torch.Tensor) -> torch.Tensor:
-        return gaussian_blur(((batch.float() - mean).abs() / usual).mean(1), SIZE / 64)  # (B, S, S)
-
-    threshold = threshold_from(amap(calm).amax((1, 2)).numpy())
-    return (amap(_images())[0] / threshold).numpy()
+    amap = gaussian_blur(z_scores(normal, calm), SIZE / 64)  # (B, S, S)
+    of_slab = gaussian_blur(z_scores(normal, as_batch([the_slab().defective])), SIZE / 64)[0]  # (S, S)
+    return (of_slab / threshold_from(amap.amax((1, 2)).numpy())).numpy()
 
 
 def _in_thresholds(model: Any) -> np.ndarray:
@@ -121,13 +112,13 @@ def _student(variant: Any) -> np.ndarray:
 @cache
 def stages(variant: Any, at: tuple[int, ...] = SNAPSHOTS) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Step of a long training in the papers' form to the slab's map, as it is and without copying, in thresholds."""
+    slab = the_slab()
+    normal = as_batch([slab.normal])  # (1, 3, S, S)
+    pairs = Pairs(normal, as_batch([slab.defective]), torch.from_numpy(slab.mask)[None], [KIND], good=normal)
     found = {}
     for step, model in snapshots(_data(), lesson_plan(variant, **PAPERS_FORM), at).items():
-        with torch.no_grad():
-            T, S = model.features(_images())
-            sides = [t[:1] for t in T], [s[:1] for s in S], [s[1:] for s in S]  # of the defective slab, and of its twin
-            maps = [model.compare(sides[0], answer)[0].float().cpu().numpy() for answer in sides[1:]]
-        found[step] = (maps[0] / model.settings.threshold, maps[1] / model.settings.threshold)
+        maps, threshold = answers(model, pairs).maps, model.settings.threshold
+        found[step] = (maps["copied"][0] / threshold, maps["restored"][0] / threshold)
     return found
 
 

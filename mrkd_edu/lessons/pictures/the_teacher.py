@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -15,11 +14,11 @@ from torch import Tensor
 
 from mrkd_edu.figures.axes import HEADLINE, frameless, grouped, head_row, heat_table, new_chart, new_grid
 from mrkd_edu.figures.features import pca_colours, similarity
+from mrkd_edu.figures.heat import SIGNED
 from mrkd_edu.figures.style import SPACE, Picture, in_our_style
 from mrkd_edu.lessons.the_teacher import channel_shares, mean_share, pca_share
 
 RAW_COLOUR, STANDARDISED_COLOUR = "#999999", "#0072B2"
-SIGNED = matplotlib.colormaps["RdBu_r"]  # blue -1, white 0, red 1: told apart by colour-blind people too
 
 
 @in_our_style

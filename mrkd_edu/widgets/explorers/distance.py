@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import cv2
 import ipywidgets
-import matplotlib
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from torch import Tensor
 from mrkd_edu.data.images import as_batch
 from mrkd_edu.distance import cosine_distance
 from mrkd_edu.figures.features import similarity
+from mrkd_edu.figures.heat import SIGNED
 from mrkd_edu.figures.style import MINUS, colour_of
 from mrkd_edu.model import MRKD
 from mrkd_edu.widgets.frame.click_picture import ClickPicture
@@ -29,7 +29,6 @@ from mrkd_edu.widgets.frame.panels import GAP, LINE, View, below, beside, panel,
 from mrkd_edu.widgets.frame.paper import drawn_once
 from mrkd_edu.widgets.frame.pictures import Pictures, picture_menu, read_pictures
 
-DIVERGING = matplotlib.colormaps["RdBu_r"]  # blue -1, white 0, red 1: told apart by colour-blind people too
 WIDTH = 1126  # of the picture, pixels
 LARGEST = 256  # side of a panel, pixels
 TITLE = 2 * LINE  # height of a panel's title, pixels
@@ -194,7 +193,7 @@ def _slider(cells: int, description: str, tooltip: str) -> ipywidgets.IntSlider:
 
 def _coloured(cosines: np.ndarray, at: tuple[int, int], side: int) -> np.ndarray:
     """A map in colours, its cells enlarged, the marked one outlined: uint8 (side, side, 3)."""
-    colours = np.rint(255 * DIVERGING((cosines + 1) / 2)[..., :3]).astype(np.uint8)  # (h, w, 3)
+    colours = np.rint(255 * SIGNED((cosines + 1) / 2)[..., :3]).astype(np.uint8)  # (h, w, 3)
     return _marked(cv2.resize(colours, (side, side), interpolation=cv2.INTER_NEAREST), at, cosines.shape)
 
 
@@ -225,7 +224,7 @@ def _legend(side: int, values: dict[str, float]) -> np.ndarray:
 
 @drawn_once
 def _scale(side: int) -> np.ndarray:
-    strip = np.rint(255 * DIVERGING(np.linspace(0, 1, side))[:, :3]).astype(np.uint8)  # (side, 3)
+    strip = np.rint(255 * SIGNED(np.linspace(0, 1, side))[:, :3]).astype(np.uint8)  # (side, 3)
     left, right = write(side // 2 - 6, f"{MINUS}1"), write(side - side // 2 - 8, "0")
     ends = beside([left, right, write(14, "1")], gap=0)
     bar = np.tile(strip, (18, 1, 1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import _lru_cache_wrapper, lru_cache
+from functools import lru_cache
 from typing import TypeVar
 
 Colour = tuple[int, int, int]
@@ -36,7 +36,7 @@ class Paper:
 LIGHT = Paper((255, 255, 255), (34, 34, 34), (228, 228, 228), (232, 232, 232), 0.0)
 DARK = Paper((30, 30, 30), (230, 230, 230), (70, 70, 70), (66, 66, 66), 0.45)
 _lies = [LIGHT]
-_kept: list[_lru_cache_wrapper] = []
+_forget: list[Callable[[], None]] = []
 
 
 def paper() -> Paper:
@@ -55,15 +55,15 @@ def lay(dark: bool) -> bool:
     if wanted is paper():
         return False
     _lies[0] = wanted
-    for each in _kept:
-        each.cache_clear()
+    for forget in _forget:
+        forget()
     return True
 
 
 def drawn_once(draw: Callable[..., Made]) -> Callable[..., Made]:
     """`functools.lru_cache` for what is drawn on the paper."""
     kept = lru_cache(maxsize=64)(draw)
-    _kept.append(kept)
+    _forget.append(kept.cache_clear)
     return kept
 
 
