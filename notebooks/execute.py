@@ -72,8 +72,10 @@ def point_at(notebook: NotebookNode, data: Path) -> bool:
 def execute(notebook: NotebookNode) -> None:
     """Run all cells in a fresh kernel, then tidy what they left."""
     os.environ["MRKD_EDU_FOR_KEEPS"] = "1"  # explorers finish their pictures before they are kept
-    os.environ["MRKD_EDU_NOTES"] = tempfile.mkdtemp()  # what the person at the keyboard solved is not kept
-    NotebookClient(notebook, timeout=None, record_timing=False, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    with tempfile.TemporaryDirectory() as notes:
+        os.environ["MRKD_EDU_NOTES"] = notes  # what the person at the keyboard solved is not kept
+        place = {"metadata": {"path": str(FOLDER)}}
+        NotebookClient(notebook, timeout=None, record_timing=False, resources=place).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         cell.metadata["slideshow"] = {"slide_type": slide_type(cell)}

@@ -99,8 +99,18 @@ def test_blending_removes_the_seam() -> None:
     steps = image_masking.patch_steps(image, source, box, box)
     assert image_masking.rim_jump(image, box) == 0
     assert image_masking.rim_jump(steps.swap, box) == 100
-    assert image_masking.rim_jump(steps.poisson, box) == 0
+    assert image_masking.rim_jump(steps.poisson, box, inside=1) == 0
     assert np.isnan(image_masking.rim_jump(image, Box(0, 0, SIZE, SIZE)))
+    assert np.isnan(image_masking.rim_jump(image, Box(20, 20, 2, 9), inside=1)), "nothing is left of it"
+
+
+def test_the_seam_of_a_blended_patch_is_looked_for_where_it_lies() -> None:
+    """A blend keeps the outermost pixels of its box: a step behind them is no step across the border."""
+    image = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    image[21:35, 21:35] = 150
+    box = Box(20, 20, 16, 16)
+    assert image_masking.rim_jump(image, box) == 0
+    assert image_masking.rim_jump(image, box, inside=1) == 60
 
 
 def test_drawn_sides_keep_to_the_bounds_and_have_the_right_mean(rng: np.random.Generator) -> None:
@@ -185,7 +195,7 @@ def test_pictures_of_a_patch_say_what_was_measured(photos: np.ndarray) -> None:
     strip = draw_05.patch_strip(steps, [visible_change(image, new) for new in (steps.swap, steps.poisson)])
     assert "covers 6.2 % of the image; visibly changed are 6.2 % (swap) and 0.0 % (Poisson)" in said(strip)
     profile = draw_05.blend_profile(steps)
-    assert "before 0, swap 100, Poisson 0" in said(profile)
+    assert "before 0, swap 100, Poisson (one pixel inside) 0" in said(profile)
     assert draws(strip) and draws(profile)
 
 
@@ -263,7 +273,7 @@ def test_masks_lie_on_the_features_where_they_hide(photos: np.ndarray) -> None:
 
 def test_reach_counts_the_other_scales() -> None:
     figure = draw_06.mask_reach({"after": np.eye(3), "inside": np.tril(np.ones((3, 3)))}, (4, 8, 16))
-    assert "after: 0 other scales change" in said(figure) and "inside: 3 other scales change" in said(figure)
+    assert "after: 0 of 6 other entries change" in said(figure) and "inside: 3 of 6 other entries" in said(figure)
     assert draws(figure)
 
 

@@ -6,11 +6,13 @@
     build.py       `@build`, the cell of a lesson in which something is written
     progress.py    the bar at the top of a lesson
     own_file.py    `my_mrkd.py`, the method made of the learner's own parts
-    welcome.py ... one file a lesson: its exercises, the library's answers, its typical mistakes
+    feedback.py    `check` and `grade`, what assignments call
+    welcome.py ... one file a lesson or an assignment: its exercises, the library's answers, its typical mistakes
 """
 
 from mrkd_edu.checks.build import build
+from mrkd_edu.checks.feedback import check, grade
 from mrkd_edu.checks.own_file import earlier
 from mrkd_edu.checks.progress import progress
 
-__all__ = ["build", "earlier", "progress"]
+__all__ = ["build", "check", "earlier", "grade", "progress"]

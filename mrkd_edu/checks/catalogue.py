@@ -1,4 +1,4 @@
-"""Which exercises there are, and where a lesson's stand."""
+"""Which exercises there are, and where those of a lesson or an assignment stand."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ LESSONS = {
     "02": "the_teacher",
     "03": "reverse_distillation",
     "04": "overgeneralisation",
+    "04b": "what_makes_it_copy",
     "05": "image_masking",
     "06": "feature_masking",
+    "06b": "measuring",
     "07": "mrkd",
-    "08": "measuring",
+    "08": "chance",
     "09": "reproduce",
     "10": "how_far",
 }
 
+ASSIGNMENTS = {
+    "A1": "masks_and_patches",
+    "A2": "distance_and_score",
+    "A3": "the_student",
+    "A4": "copying_and_its_cost",
+}
+
 
 def module_of(lesson: str) -> str:
-    """The module with a lesson's exercises, and with the library's answers.
+    """The module with a lesson's exercises, or an assignment's, and with the library's answers.
 
     Raises:
         ValueError: there is no such lesson.
@@ -32,14 +41,15 @@ def module_of(lesson: str) -> str:
         >>> module_of("03")
         'mrkd_edu.checks.reverse_distillation'
     """
-    if lesson not in LESSONS:
-        raise ValueError(f"There is no lesson {lesson!r} with things to build. There are: {', '.join(LESSONS)}.")
-    return f"mrkd_edu.checks.{LESSONS[lesson]}"
+    known = LESSONS | ASSIGNMENTS
+    if lesson not in known:
+        raise ValueError(f"There is no lesson {lesson!r} with things to build. There are: {', '.join(known)}.")
+    return f"mrkd_edu.checks.{known[lesson]}"
 
 
 @cache
 def exercises(lesson: str) -> dict[str, Exercise]:
-    """The exercises of a lesson by name, in the order of the lesson.
+    """The exercises of a lesson or an assignment by name, in their order.
 
     Raises:
         ValueError: there is no such lesson.

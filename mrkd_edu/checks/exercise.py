@@ -4,13 +4,18 @@ The oracle is the library's own function. A learner's function gets the same inp
 same answers. If it does not, it is compared with *typical mistakes*, functions that go wrong in a known way: whose
 answers agree with such a mistake on every input has made it, and is told so in a sentence.
 
-What cannot be compared, a network with random weights or a random mask, is examined by a function of its own.
+What cannot be compared as it is, a network with random weights, is either put into a form that can be (`probe`: the
+same weights for both), or examined by a function of its own.
+
+An assignment has a second set of inputs, drawn from a seed, which is not known while one works on it. There the
+learner's function may run in another process: `held_against` only needs somebody to ask.
 """
 
 from __future__ import annotations
 
 import copy
 import dis
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +29,33 @@ from torch import Tensor, nn
 Function = Callable[..., Any]
 Cases = Mapping[str, tuple[Any, ...]]
 LONGEST = 300  # characters of an exception's text that are shown
+OFTEN = (  # what exceptions say that many a beginner meets, and what to do about it
+    (
+        r"Boolean value of Tensor|truth value of an array",
+        "`if`, `and` and `or` take one True or False; for all places at once use `&`, `|`, or `torch.where`.",
+    ),
+    (
+        r"must match the size of tensor|could not be broadcast|Expected size for first two|shape mismatch",
+        "Two things of different shapes meet. Is an axis gone (`keepdim=True`, or `[:, None]`), or are two maps not of "
+        "one size yet?",
+    ),
+    (
+        r"leaf Variable that requires grad",
+        "To set a layer to zero, use `nn.init.zeros_(layer.weight)`.",
+    ),
+    (
+        r"unsupported operand type.*'str' and 'str'",
+        "Text cannot be subtracted: make numbers of it with `float(...)`.",
+    ),
+    (
+        r"does not require grad|element 0 of tensors",
+        "Nothing that learns took part in this number: is the student asked, and with its gradients?",
+    ),
+    (
+        r"spatial dimensions|Expected [34]D|expected [34]D",
+        "This function wants (B, C, h, w): add an axis for the channels with `[:, None]`; `[:, 0]` takes it away.",
+    ),
+)
 
 
 class Mistake(NamedTuple):
@@ -45,6 +77,8 @@ class Exercise:
         examine: looks at what outputs do not show, or cannot show; gives a sentence, or None if all is well.
         examined: what `examine` looks at, for the tick.
         tolerance: relative, of numbers that should agree.
+        probe: asks a function about one input, and gives what is compared; plainly calls it where this is None.
+        hidden: of an assignment: other inputs, from a seed.
     """
 
     name: str
@@ -54,6 +88,8 @@ class Exercise:
     examine: Callable[[Function], str | None] | None = None
     examined: Sequence[str] = ()
     tolerance: float = 1e-3
+    probe: Callable[..., Any] | None = None
+    hidden: Callable[[int], Cases] | None = None
 
     @property
     def title(self) -> str:
@@ -79,7 +115,7 @@ def judge(exercise: Exercise, mine: Function) -> Verdict:
         return Verdict("untouched", "Not written yet: the lesson goes on with the library's.")
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
     try:
-        complaint = _compare(exercise, mine)
+        complaint = held_against(exercise, exercise.cases(), lambda given: ask(exercise, mine, given))
         if complaint is None and exercise.examine is not None:
             complaint = _guarded(exercise.examine, mine)
     finally:  # a check leaves no trace in the lesson's random numbers
@@ -115,42 +151,73 @@ def is_untouched(mine: Function) -> bool:
     return True
 
 
-def _compare(exercise: Exercise, mine: Function) -> str | None:
-    """The first difference from the library's answers in words, or None."""
-    cases = exercise.cases()
+class Reply(NamedTuple):
+    """What somebody's function answered to one input.
+
+    Attributes:
+        got: the answer, or None where it stopped.
+        stopped: why it stopped, in words; else None.
+        changed: whether it changed what it was given.
+    """
+
+    got: Any
+    stopped: str | None = None
+    changed: bool = False
+
+
+def ask(exercise: Exercise, mine: Function, given: tuple[Any, ...]) -> Reply:
+    """Ask a function about one input. The input stays as it is."""
+    return asked(exercise.probe, mine, given)
+
+
+def asked(probe: Callable[..., Any] | None, mine: Function, given: tuple[Any, ...]) -> Reply:
+    """The same, from the probe of the exercise alone."""
+    gets = copy.deepcopy(given)
+    try:
+        got = probe(mine, *gets) if probe else mine(*gets)
+    except Exception as error:  # of any kind: it is the learner's code
+        return Reply(None, explain(error))
+    return Reply(got, None, changed(given, gets))
+
+
+def held_against(exercise: Exercise, cases: Cases, reply_to: Callable[[tuple[Any, ...]], Reply]) -> str | None:
+    """The first difference from the library's answers in words, or None.
+
+    Args:
+        exercise: what should be done.
+        cases: inputs, by what they are.
+        reply_to: asks the learner's function about one input, wherever it runs.
+    """
     answers: dict[str, Any] = {}
     first: str | None = None
     for what, given in cases.items():
-        mine_gets, library_gets = copy.deepcopy(given), copy.deepcopy(given)
-        expected = exercise.answer(*library_gets)
-        try:
-            got = mine(*mine_gets)
-        except Exception as error:  # of any kind: it is the learner's code
-            return f"On {what} ({shapes(given)}) it stops. {explain(error)}"
-        answers[what] = got
+        expected, reply = ask(exercise, exercise.answer, given), reply_to(given)
+        assert expected.stopped is None, f"the library's own answer to {what} of {exercise.name}: {expected.stopped}"
+        if reply.stopped is not None:
+            return f"On {what} ({shapes(given)}) it stops. {reply.stopped}"
+        answers[what] = reply.got
         if first is None:
-            if got is None:
+            if reply.got is None:
                 return "It gives None. Is the `return` missing?"
-            found = difference(expected, got, _tolerance(exercise, given))
+            found = difference(expected.got, reply.got, _tolerance(exercise, given))
             if found is not None:
                 first = f"On {what} ({shapes(given)}): {found}"
-            elif changed(given, mine_gets) and not changed(given, library_gets):
+            elif reply.changed and not expected.changed:
                 first = f"On {what} it changes what it was given. Make a copy, and leave the input as it is."
     if first is None:
         return None
     for mistake in exercise.mistakes:
-        if all(_is_that(mistake, given, answers[what], _tolerance(exercise, given)) for what, given in cases.items()):
+        if all(_is_that(exercise, mistake, given, answers[what]) for what, given in cases.items()):
             return mistake.says
     return first
 
 
-def _is_that(mistake: Mistake, given: tuple[Any, ...], got: Any, tolerance: float) -> bool:
+def _is_that(exercise: Exercise, mistake: Mistake, given: tuple[Any, ...], got: Any) -> bool:
     """Whether a mistake gives what the learner's function gave."""
-    try:
-        theirs = mistake.answer(*copy.deepcopy(given))
-    except Exception:  # this mistake does not survive this input, so the learner's is another
+    theirs = ask(exercise, mistake.answer, given)
+    if theirs.stopped is not None:  # this mistake does not survive this input, so the learner's is another
         return False
-    return difference(theirs, got, tolerance) is None
+    return difference(theirs.got, got, _tolerance(exercise, given)) is None
 
 
 def _guarded(examine: Callable[[Function], str | None], mine: Function) -> str | None:
@@ -164,12 +231,13 @@ def explain(error: Exception) -> str:
     """An exception of a learner's code: its text, and the line that raised it where there is one to show."""
     text = " ".join(str(error).split())
     text = text if len(text) <= LONGEST else text[:LONGEST] + " ..."
-    ours = "mrkd_edu/checks/"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if ours not in f.filename.replace("\\", "/")]
+    ours = re.compile(r"mrkd_edu[\\/](checks|course)[\\/]")
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not ours.search(f.filename)]
     mine = next((f for f in frames if "site-packages" not in f.filename and f.line), None)
     where = f" In the line `{mine.line}`." if mine else ""
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return f"{what}{'' if what.endswith('.') else '.'}{where}"
+    advice = next((f" {says}" for pattern, says in OFTEN if re.search(pattern, text)), "")
+    return f"{what}{'' if what.endswith('.') else '.'}{where}{advice}"
 
 
 def _tolerance(exercise: Exercise, given: Any) -> float:
@@ -230,13 +298,13 @@ def difference(expected: Any, got: Any, tolerance: float) -> str | None:
     if isinstance(expected, Mapping):
         if not isinstance(got, Mapping) or set(got) != set(expected):
             return f"the answer should be a dict with the keys {', '.join(map(str, expected))}."
-        pairs = [(f"under {name!r} ", expected[name], got[name]) for name in expected]
+        pairs = [(f"under {name!r}: ", expected[name], got[name]) for name in expected]
     elif isinstance(expected, (list, tuple)):
         if not isinstance(got, (list, tuple)):
             return f"the answer should be {len(expected)} things in a {type(expected).__name__}, not {_kind(got)}."
         if len(got) != len(expected):
             return f"the answer has {len(got)} parts; it should have {len(expected)}."
-        pairs = [(f"in part {i + 1} ", e, g) for i, (e, g) in enumerate(zip(expected, got, strict=True))]
+        pairs = [(f"in part {i + 1}: ", e, g) for i, (e, g) in enumerate(zip(expected, got, strict=True))]
     else:
         return _values_differ(expected, got, tolerance)
     for where, e, g in pairs:
@@ -273,7 +341,8 @@ def _values_differ(expected: Any, got: Any, tolerance: float) -> str | None:
         return f"the answer should be True or False{' at each place' if e.ndim else ''}, not a number."
     e, g = e.astype(float), g.astype(float)
     if (np.isnan(g) & ~np.isnan(e)).any():
-        return f"{int(np.isnan(g).sum())} of the {g.size} numbers are NaN: a division by zero?"
+        count = f"{int(np.isnan(g).sum())} of the {g.size} numbers are" if g.ndim else "the number is"
+        return f"{count} NaN, no number: is something divided by 0 there?"
     finite = np.abs(e[np.isfinite(e)])
     reach = tolerance * max(1e-3, float(finite.max(initial=0.0)))
     wrong = ~np.isclose(g, e, rtol=tolerance, atol=reach, equal_nan=True)
@@ -281,5 +350,6 @@ def _values_differ(expected: Any, got: Any, tolerance: float) -> str | None:
         return None
     worst = np.unravel_index(int(np.argmax(np.where(wrong, np.abs(g - e), 0))), g.shape) if g.ndim else ()
     at = f", most at {tuple(int(i) for i in worst)}" if g.ndim else ""
-    count = f"{int(wrong.sum())} of the {g.size} numbers are off{at}: " if g.ndim else ""
+    how_many = f"all {g.size}" if wrong.all() else f"{int(wrong.sum())} of the {g.size}"
+    count = f"{how_many} numbers are off{at}: " if g.ndim else ""
     return f"{count}{g[worst]:.4g}, and it should be {e[worst]:.4g}."

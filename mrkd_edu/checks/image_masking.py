@@ -77,6 +77,8 @@ def _of_pasting() -> dict[str, tuple[Any, ...]]:
     grey = np.full((20, 20, 3), 100, np.uint8)
     colour, dark = grey.copy(), np.full((20, 20, 3), 10, np.uint8)
     colour[..., 0] = 150  # another red, the same green and blue
+    like = np.where(np.arange(20)[None, :, None] % 2, 98, 102).astype(np.uint8) + np.zeros_like(grey)
+    a_little = grey + np.array([6, 0, 0], np.uint8)  # visible, and not in the mean of the three
     dark[:, ::2] = 97  # barely different from the grey in every other column
     partly = np.where(np.arange(20)[:, None, None] < 6, 100, 200).astype(np.uint8) + np.zeros_like(grey)
     return {
@@ -85,9 +87,10 @@ def _of_pasting() -> dict[str, tuple[Any, ...]]:
         "a high patch from another size": (_smooth(40, 4), _smooth(64, 5), (10, 20, 30, 12), (1, 2, 36, 14)),
         "a patch at the rim": (_smooth(32, 6), _smooth(32, 7), (0, 0, 8, 8), (24, 24, 8, 8)),
         "a patch that changes one colour only": (grey, colour, (2, 2, 8, 8), (5, 5, 8, 8)),
+        "a patch that changes one colour a little": (grey, a_little, (2, 2, 8, 8), (5, 5, 8, 8)),
         "a patch that is darker": (grey, dark, (2, 2, 8, 8), (5, 5, 8, 8)),
         "a patch that agrees in part": (grey, partly, (2, 2, 8, 8), (5, 5, 8, 8)),
-        "a patch like the place": (grey, grey + 2, (2, 2, 8, 8), (5, 5, 8, 8)),
+        "a patch like the place": (grey, like, (2, 2, 8, 8), (5, 5, 8, 8)),
     }
 
 
@@ -189,6 +192,10 @@ EXERCISES = (
                 "That mask is the box. Inside the box there can be pixels that did not change: compare the new image "
                 "with the old one, pixel by pixel.",
             ),
+            Mistake(
+                _pasted(lambda old, new: (np.abs(new.astype(int) - old) >= NOISE_FLOOR).any(2)),
+                "Nearly: more than 3 levels count, not 3 itself.",
+            ),
             *(
                 Mistake(_pasted(mask), WRAPPED)
                 for mask in (
@@ -218,10 +225,6 @@ EXERCISES = (
                     lambda old, new: (new != old).any(2),
                     lambda old, new: (np.abs(new.astype(int) - old) > 0).any(2),
                 )
-            ),
-            Mistake(
-                _pasted(lambda old, new: (np.abs(new.astype(int) - old) >= NOISE_FLOOR).any(2)),
-                "Nearly: more than 3 levels count, not 3 itself.",
             ),
             Mistake(
                 _pasted(lambda old, new: np.abs(new.astype(int) - old) > NOISE_FLOOR),

@@ -1,4 +1,4 @@
-"""Lesson 08: AUROC as pairs, PRO at one threshold, AUPRO, a threshold from normal images, F1-max."""
+"""Lesson 06b: AUROC as pairs, PRO at one threshold, AUPRO, a threshold from normal images, F1-max."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def aupro(fpr: Array, pro: Array, limit: float) -> float:
         pro: of these points, (P,).
         limit: of the false-positive rate.
     """
-    x = np.append(fpr[fpr < limit], limit)
-    y = np.append(pro[fpr < limit], np.interp(limit, fpr, pro))
+    x = np.append(fpr[fpr <= limit], limit)
+    y = np.append(pro[fpr <= limit], np.interp(limit, fpr, pro))
     return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit)
 
 
@@ -99,6 +99,7 @@ def _of_area() -> dict[str, tuple[Array, Array, float]]:
         "a point just at the limit": (fpr, found, 0.2),
         "up to 1": (fpr, found, 1.0),
         "a perfect curve": (np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0]), 0.3),
+        "a jump just at the limit": (np.array([0.0, 0.1, 0.3, 0.3, 1.0]), np.array([0.0, 0.4, 0.5, 0.9, 1.0]), 0.3),
     }
 
 
@@ -130,8 +131,18 @@ def _f1(scores: Array, labels: Array, t: float, good: int = 1) -> float:
     return 2 * right / max(1.0, float(called.sum() + (labels == good).sum()))
 
 
+def _without_the_limit(fpr: Array, pro: Array, limit: float) -> float:
+    x, y = np.append(fpr[fpr < limit], limit), np.append(pro[fpr < limit], np.interp(limit, fpr, pro))
+    return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit)
+
+
+def _f1_without_the_defective(scores: Array, labels: Array) -> float:
+    found = [(2.0 * (labels[scores > t] == 1).sum(), (scores > t).sum()) for t in (-np.inf, *np.unique(scores))]
+    return max(float(twice / max(called, 1)) for twice, called in found)
+
+
 def _area(fpr: Array, pro: Array, limit: float, how: str) -> float:
-    inside = fpr < limit
+    inside = fpr <= limit
     x, y = (fpr[inside], pro[inside]) if how != "whole" else (fpr, pro)
     area = float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2))
     return area / {"cut": limit, "observed": max(float(x[-1]), 1e-12), "whole": 1.0}[how]
@@ -139,7 +150,7 @@ def _area(fpr: Array, pro: Array, limit: float, how: str) -> float:
 
 EXERCISES = (
     Exercise(
-        name="08.auroc",
+        name="06b.auroc",
         answer=auroc,
         cases=_of_scores,
         mistakes=(
@@ -166,7 +177,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="08.pro",
+        name="06b.pro",
         answer=pro,
         cases=_of_pro,
         mistakes=(
@@ -197,10 +208,15 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="08.aupro",
+        name="06b.aupro",
         answer=aupro,
         cases=_of_area,
         mistakes=(
+            Mistake(
+                _without_the_limit,
+                "Nearly: where the curve jumps just at the limit, the piece before it ends at the foot of the jump. "
+                "Keep the points with `fpr <= limit`.",
+            ),
             Mistake(
                 lambda fpr, pro, limit: aupro(fpr, pro, limit) * limit,
                 "The area is right, and not divided by the limit: a perfect curve would have 0.3 and not 1.",
@@ -222,7 +238,7 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="08.threshold",
+        name="06b.threshold",
         answer=threshold,
         cases=_of_threshold,
         mistakes=(
@@ -234,6 +250,11 @@ EXERCISES = (
                 _by_formula(lambda p, n: float(stats.norm.ppf(p))),
                 "That is the quantile of the normal distribution. The deviation itself is uncertain: Student's t, with "
                 "n - 1 degrees of freedom.",
+            ),
+            Mistake(
+                _by_formula(lambda p, n: float(stats.t.ppf(1 - (1 - p) / 2, n - 1))),
+                "Only scores *above* the threshold are alarms: one side, the quantile of 1 - false_alarms. A half of "
+                "it belongs to an interval with two sides.",
             ),
             Mistake(
                 _by_formula(_student, root=False),
@@ -255,13 +276,21 @@ EXERCISES = (
         ),
     ),
     Exercise(
-        name="08.f1_max",
+        name="06b.f1_max",
         answer=f1_max,
         cases=_of_scores,
         mistakes=(
             Mistake(
                 lambda s, y: _f1(s, y, float(np.median(s))),
                 "That is F1 at one threshold. Try all of them, and keep the best.",
+            ),
+            Mistake(
+                _f1_without_the_defective,
+                "That can be more than 1. Below the line stand the called images *and* the defective ones.",
+            ),
+            Mistake(
+                lambda s, y: _f1(s, y, float(np.sort(s)[-2])) if len(s) > 1 else 0.0,
+                "That is the F1 of the last threshold. Keep the best of all.",
             ),
             Mistake(
                 lambda s, y: max(_f1(s, y, float(t)) for t in np.unique(s)),

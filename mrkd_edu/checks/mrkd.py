@@ -179,7 +179,7 @@ def _scores(noise: float, shift: float, seed: int = 0) -> tuple[Array, Array, Ar
 def _examine_bootstrap(mine: Callable[..., Any]) -> str | None:
     one, other, labels = _scores(0.3, 0.6)
     low, high = paired_bootstrap(one, other, labels, 2000, np.random.default_rng(0))
-    said = mine(one.copy(), other.copy(), labels.copy(), 600, np.random.default_rng(1))
+    said = mine(one.copy(), other.copy(), labels.copy(), 2000, np.random.default_rng(1))
     if said is None:
         return "It gives None. Is the `return` missing?"
     if np.shape(said) != (2,):
@@ -192,16 +192,20 @@ def _examine_bootstrap(mine: Callable[..., Any]) -> str | None:
         return "The lower end should come first."
     if mine_high < 0.02 and high > 0.05:
         return "The sign is turned round: the difference is the other model less the one."
-    if width > 1.6 * right:
+    if 1.12 * right < width < 1.6 * right:
+        return "The interval is somewhat too wide. The middle 95 % leave 2.5 % on either side, not less."
+    if width > 1.12 * right:
         return (
             "The interval is too wide. Both models must be judged on the *same* drawn images: draw once, and take the "
             "scores of both from it."
         )
-    if width < 0.75 * right:
+    if 0.8 * right < width < 0.9 * right:
+        return "The interval is somewhat too narrow. 95 % in the middle leave 2.5 % on either side, not 5."
+    if width < 0.9 * right:
         if abs(mine_low - low) < 0.15 * right or abs(mine_high - high) < 0.15 * right:
             return "One end lies where it should, the other too far in. 95 % in the middle leave 2.5 % on either side."
         return "The interval is too narrow. Draw good *and* defective images anew; take the 2.5 and 97.5 % quantiles."
-    if abs(mine_low - low) > 0.25 * right or abs(mine_high - high) > 0.25 * right:
+    if abs(mine_low - low) > 0.15 * right or abs(mine_high - high) > 0.15 * right:
         return f"It gives {mine_low:+.3f} to {mine_high:+.3f}, and about {low:+.3f} to {high:+.3f} is right."
     few = np.r_[np.zeros(3, int), np.ones(3, int)]
     try:
@@ -253,6 +257,14 @@ EXERCISES = (
                     (ilm - rd) - (mrkd - flm),
                 ),
                 "The interaction has the wrong sign: FLM on comes first, less FLM off.",
+            ),
+            Mistake(
+                lambda rd, ilm, flm, mrkd: effects(rd, flm, ilm, mrkd),
+                "The effects of ILM and FLM are exchanged: ILM comes first.",
+            ),
+            Mistake(
+                lambda rd, ilm, flm, mrkd: (*effects(rd, ilm, flm, mrkd)[:2], (mrkd - flm) + (ilm - rd)),
+                "The interaction is the difference of two differences: take away what ILM does alone, do not add it.",
             ),
             Mistake(
                 lambda rd, ilm, flm, mrkd: tuple(e.mean() for e in effects(rd, ilm, flm, mrkd)),

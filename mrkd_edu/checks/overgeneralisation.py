@@ -1,4 +1,4 @@
-"""Lessons 04 and 04b: leakage, the map without copying, and a student that ignores its input."""
+"""Lesson 04: leakage, the map without copying, and a student that ignores its input."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from mrkd_edu.checks.inputs import SmallModel, noise, seeded
 from mrkd_edu.distance import unit
 
 
-def leakage(t_defect: Tensor, s: Tensor, s_defect: Tensor, inside: Tensor) -> float:
+def leakage(t_defect: Tensor, s_normal: Tensor, s_defect: Tensor, inside: Tensor) -> float:
     """How far the student goes from restoring a defect to copying it, at one scale.
 
     Args:
         t_defect: the teacher's features of the defective images, (B, C, h, w).
-        s, s_defect: the student's, of the normal and of the defective images, (B, C, h, w).
+        s_normal, s_defect: the student's, of the normal and of the defective images, (B, C, h, w).
         inside: bool (B, h, w), the positions of the defects.
 
     Returns:
         0 where it restores, 1 where it copies.
     """
-    t_defect, s, s_defect = unit(t_defect), unit(s), unit(s_defect)
-    way, gone = t_defect - s, s_defect - s  # r and s, (B, C, h, w)
+    t_defect, s_normal, s_defect = unit(t_defect), unit(s_normal), unit(s_defect)
+    way, gone = t_defect - s_normal, s_defect - s_normal  # r and s, (B, C, h, w)
     return float((gone * way).sum(1)[inside].sum() / (way * way).sum(1)[inside].sum())
 
 

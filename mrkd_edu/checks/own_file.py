@@ -30,8 +30,8 @@ PARTS = (  # in the order of the file; each may use those before it
     "06.GenerationModule",
     "06.flm",
     "07.step",
-    "08.auroc",
-    "08.threshold",
+    "06b.auroc",
+    "06b.threshold",
 )
 HEADER = '''"""Masked reverse knowledge distillation, written by hand: {written} of {parts} parts are mine.
 

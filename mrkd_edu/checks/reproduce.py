@@ -44,11 +44,13 @@ def _of_rows() -> dict[str, tuple[Rows, str, str, str]]:
     values = {(v, s): float(rng.random()) for v in ("rd", "ilm", "mrkd") for s in (0, 1, 2)}
     many = {(v, s): float(rng.random()) for v in ("rd", "mrkd") for s in (0, 2, 10, 11)}
     lacking = {key: x for key, x in many.items() if key != ("rd", 2)}
+    scarce = {key: x for key, x in many.items() if key != ("mrkd", 10)}
     return {
         "three seeds": (_rows(range(9), values), "aupro", "rd", "mrkd"),
         "rows in another order": (_rows([5, 8, 0, 7, 2, 6, 1, 3, 4], values), "aupro", "rd", "mrkd"),
         "two other variants": (_rows(range(9), values), "aupro", "ilm", "rd"),
         "seeds of two digits": (_rows([7, 3, 1, 0, 2, 6, 5, 4], many), "aupro", "rd", "mrkd"),
+        "a seed that only the other has": (_rows(range(7), scarce), "aupro", "rd", "mrkd"),
         "a seed that only one has": (_rows(range(7), lacking), "aupro", "rd", "mrkd"),
     }
 
@@ -102,6 +104,10 @@ EXERCISES = (
             Mistake(
                 _as_text,
                 "The seeds are sorted as text, in which 10 comes before 2. Turn them into numbers: `int(row['seed'])`.",
+            ),
+            Mistake(
+                lambda rows, m, one, other: paired_differences(rows, m, one, other)[::-1],
+                "The seeds come in the wrong order: the smallest first.",
             ),
             Mistake(
                 lambda rows, m, one, other: np.array([paired_differences(rows, m, one, other).mean()]),

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mrkd_edu.checks.exercise import Exercise, Mistake
+from mrkd_edu.checks.exercise import Exercise, Mistake, explain
 from mrkd_edu.checks.inputs import seeded
 from mrkd_edu.distance import add_scales, cosine_distance, distillation_loss
 from mrkd_edu.distance import anomaly_map as papers_map
@@ -123,11 +123,28 @@ def _examine_block(mine: Callable[..., Any]) -> str | None:
     return None
 
 
+def in_a_plain_list(module: nn.Module) -> str | None:
+    """The name of an attribute that holds layers in a list or tuple of Python, where nothing registers them."""
+    for name, value in vars(module).items():
+        if isinstance(value, (list, tuple)) and any(isinstance(each, nn.Module) for each in value):
+            return name
+    return None
+
+
 def _examine_student(mine: Callable[..., Any]) -> str | None:
     for channels, what in ((CHANNELS, "three scales"), ((6, 10), "two scales"), ((5, 9, 14, 20), "four scales")):
         torch.manual_seed(0)
-        student, maps = mine(channels, 16), _maps(2, channels, SIDE if len(channels) < 4 else 32, 1)
-        answers = student(maps)
+        maps = _maps(2, channels, SIDE if len(channels) < 4 else 32, 1)
+        try:
+            student = mine(channels, 16)
+            if (name := in_a_plain_list(student)) is not None:
+                return (
+                    f"`self.{name}` is a plain list: neither the optimiser nor `.eval()` sees the layers in it. Put "
+                    "them into an `nn.ModuleList`."
+                )
+            answers = student(maps)
+        except Exception as error:  # of any kind: it is the learner's code
+            return f"With {what}, of {', '.join(map(str, channels))} channels, it stops. {explain(error)}"
         if answers is None:
             return "`forward` gives None. Is the `return` missing?"
         shapes, wanted = [tuple(a.shape) for a in answers], [tuple(t.shape) for t in maps]
@@ -137,12 +154,6 @@ def _examine_student(mine: Callable[..., Any]) -> str | None:
             return f"For {what} its maps have the shapes {shapes}; they should be those of the teacher, {wanted}."
     torch.manual_seed(0)
     student, maps = mine(CHANNELS, 16), _maps(3, CHANNELS, SIDE, 2)
-    known = sum(p.numel() for p in student.parameters())
-    if known < 100_000:
-        return (
-            "Most of its layers are unknown to the optimiser: layers in a plain Python list do not register. Put them "
-            "into `nn.ModuleList`."
-        )
     answers = student(maps)
     if any(bool((a >= 0).all()) for a in answers):
         return (

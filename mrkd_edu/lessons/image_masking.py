@@ -66,21 +66,27 @@ def patch_steps(image: np.ndarray, source: np.ndarray, cut: Box, box: Box) -> Pa
     return PatchSteps(source, image, cut, box, patch, resized, swap, poisson)
 
 
-def rim_jump(image: np.ndarray, box: Box) -> float:
+def rim_jump(image: np.ndarray, box: Box, inside: int = 0) -> float:
     """How strong the seam is: the mean difference in grey between the two sides of a box's border.
+
+    A blended patch keeps the outermost pixels of its box as they were, so its seam lies one pixel further in.
 
     Args:
         image: uint8 RGB, (H, W, 3).
         box: in the image. Sides on the border of the image do not count.
+        inside: pixels by which the border is moved in, 0 for a pasted patch, 1 for a blended one.
 
     Returns:
-        Grey levels; NaN where the box is the whole image.
+        Grey levels; NaN where nothing of a border is left.
 
     Example:
         >>> image = np.zeros((16, 16, 3), np.uint8); image[4:8, 4:8] = 50
-        >>> rim_jump(image, Box(4, 4, 4, 4))
-        50.0
+        >>> rim_jump(image, Box(4, 4, 4, 4)), rim_jump(image, Box(4, 4, 4, 4), inside=1)
+        (50.0, 0.0)
     """
+    box = Box(box.top + inside, box.left + inside, box.height - 2 * inside, box.width - 2 * inside)
+    if min(box.height, box.width) < 1:
+        return float("nan")
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.int16)  # (H, W)
     rows, columns = box.slices
     sides = []

@@ -52,9 +52,3 @@ def keep(part: str, name: str, value: Any) -> None:
         _unwritten.clear()
     except NotWritten:
         _unwritten.setdefault(part, {})[name] = value
-
-
-def forget() -> None:
-    """Begin anew: the notes are taken away. `my_mrkd.py` stays."""
-    _unwritten.clear()
-    (folder() / NAME).unlink(missing_ok=True)

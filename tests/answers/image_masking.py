@@ -49,6 +49,8 @@ WRONG = {
         (paste(mask="(np.abs(new - image) > 3).any(2)"), "uint8 cannot be negative"),
         (paste(mask="(np.abs(new.astype(int) - image) > 3).all(2)"), "`any`, not `all`"),
         (paste(mask="(new != image).any(axis=2)"), "more than 3 levels count"),
+        (paste(mask="(np.abs(new.astype(int) - image) >= 3).any(2)"), "not 3 itself"),
+        (paste(mask="np.abs(new.astype(int) - image).mean(2) > 3"), "averaged over the colours"),
         (paste(start="image"), "Begin with `image.copy()`"),
         (paste(mask="np.abs(new.astype(int) - image) > 3"), "one value for each colour"),
         (

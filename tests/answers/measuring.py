@@ -1,4 +1,4 @@
-"""Answers to lesson 08."""
+"""Answers to lesson 06b."""
 
 
 def short(name: str, arguments: str, body: str) -> str:
@@ -17,9 +17,9 @@ def f1(thresholds: str, body: str = "2 * hit / (called.sum() + labels.sum())") -
     )
 
 
-def area(x: str, y: str, by: str) -> str:
+def area(x: str, y: str, by: str, near: str = "<=") -> str:
     return (
-        f"def aupro(fpr, pro, limit):\n    inside = fpr < limit\n    x, y = {x}, {y}\n"
+        f"def aupro(fpr, pro, limit):\n    inside = fpr {near} limit\n    x, y = {x}, {y}\n"
         f"    return np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / {by}"
     )
 
@@ -28,46 +28,48 @@ X, Y = "np.append(fpr[inside], limit)", "np.append(pro[inside], np.interp(limit,
 EVERY = "(-np.inf, *np.unique(scores))"
 REGIONS = "np.mean([called[regions == r].{} for r in range({})])"
 RIGHT = {
-    "08.auroc": [
+    "06b.auroc": [
         short("auroc", SL, f"(1.0 * ({PAIRS.format('>')}) + ({PAIRS.format('>=')})).mean() / 2"),
         "def auroc(scores, labels):\n    won = 0\n    for bad in scores[labels == 1]:\n"
         "        for good in scores[labels == 0]:\n            won += 1 if bad > good else 0.5 if bad == good else 0\n"
         "    return won / (labels.sum() * (labels == 0).sum())",
         short("auroc", SL, f"np.mean(0.5 + 0.5 * np.sign({PAIRS.format('-')}))"),
     ],
-    "08.pro": [
+    "06b.pro": [
         short("pro", "called, regions", REGIONS.format("mean()", "1, regions.max() + 1")),
         "def pro(called, regions):\n    found = []\n    for r in np.unique(regions):\n        if r:\n"
         "            own = regions == r\n            found.append((called & own).sum() / own.sum())\n"
         "    return sum(found) / len(found)",
     ],
-    "08.aupro": [area(X, Y, "limit")],
-    "08.threshold": [short("threshold", TF, MEAN.format("ddof=1"))],
-    "08.f1_max": [
+    "06b.aupro": [area(X, Y, "limit")],
+    "06b.threshold": [short("threshold", TF, MEAN.format("ddof=1"))],
+    "06b.f1_max": [
         f1("[-np.inf] + list(scores)"),
         f1(EVERY, "2 / (called.sum() / hit + labels.sum() / hit) if hit else 0"),
     ],
 }
 WRONG = {
-    "08.auroc": [
+    "06b.auroc": [
         (short("auroc", SL, f"({PAIRS.format('>')}).mean()"), "Ties count nothing"),
         (short("auroc", SL, f"({PAIRS.format('>=')}).mean()"), "Ties count fully"),
         (short("auroc", SL, f"np.mean(0.5 - 0.5 * np.sign({PAIRS.format('-')}))"), "exchanged"),
         (short("auroc", SL, "((scores > np.median(scores)) == labels).mean()"), "at one threshold"),
     ],
-    "08.pro": [
+    "06b.pro": [
         (short("pro", "called, regions", "called[regions > 0].mean()"), "large region decides"),
         (short("pro", "called, regions", REGIONS.format("mean()", "regions.max() + 1")), "number 0"),
         (short("pro", "called, regions", REGIONS.format("any()", "1, regions.max() + 1")), "as soon as one pixel"),
     ],
-    "08.aupro": [
+    "06b.aupro": [
+        (area(X, Y, "limit", "<"), "foot of the jump"),
         (area(X, Y, "1"), "not divided by the limit"),
         (area("fpr[inside]", "pro[inside]", "limit"), "from there to the limit is missing"),
         (area("fpr[inside]", "pro[inside]", "max(x[-1], 1e-9)"), "limit of its own"),
         (area("fpr", "pro", "1"), "up to 1"),
     ],
-    "08.threshold": [
+    "06b.threshold": [
         (short("threshold", TF, MEAN.format("")), "`ddof=1`"),
+        (short("threshold", TF, MEAN.format("ddof=1").replace("false_alarms", "false_alarms / 2")), "one side"),
         (short("threshold", TF, "np.quantile(scores, 1 - false_alarms)"), "scores themselves"),
         (
             short(
@@ -82,9 +84,10 @@ WRONG = {
             "root is missing",
         ),
     ],
-    "08.f1_max": [
+    "06b.f1_max": [
         (f1("[np.median(scores)]"), "at one threshold"),
         (f1("np.unique(scores)"), "below all scores is missing"),
         (f1(EVERY, "(called == (labels == 1)).mean()"), "share of right verdicts"),
+        (f1(EVERY, "2 * hit / max(called.sum(), 1)"), "more than 1"),
     ],
 }

@@ -69,6 +69,8 @@ WRONG = {
         (effects("ilm - rd + mrkd - flm, flm - rd + mrkd - ilm, mrkd - flm - ilm + rd"), "a half is missing"),
         (effects("(ilm - rd + mrkd - flm) / 2, (flm - rd + mrkd - ilm) / 2, mrkd - rd"), "of two differences"),
         (effects("(ilm - rd + mrkd - flm) / 2, (flm - rd + mrkd - ilm) / 2, ilm - rd - mrkd + flm"), "wrong sign"),
+        (effects("(flm + mrkd - rd - ilm) / 2, (ilm + mrkd - rd - flm) / 2, mrkd - flm - ilm + rd"), "are exchanged"),
+        (effects("(ilm - rd + mrkd - flm) / 2, (flm - rd + mrkd - ilm) / 2, mrkd - flm + ilm - rd"), "do not add it"),
     ],
     "07.paired_bootstrap": [
         (
@@ -81,6 +83,8 @@ WRONG = {
         (bootstrap(draw="i = np.concatenate([good, bad])"), "*with* replacement"),
         (bootstrap(difference="a(one[i], labels[i]) - a(other[i], labels[i])"), "sign is turned round"),
         (bootstrap(draw="i = rng.integers(len(labels), size=len(labels))"), "separately"),
-        (bootstrap(quantiles="[0.25, 0.75]"), "too narrow"),
+        (bootstrap(quantiles="[0.25, 0.75]"), "is too narrow"),
+        (bootstrap(quantiles="[0.05, 0.95]"), "somewhat too narrow"),
+        (bootstrap(quantiles="[0.005, 0.995]"), "somewhat too wide"),
     ],
 }

@@ -1,4 +1,4 @@
-"""Answers to lessons 04 and 04b."""
+"""Answers to lesson 04."""
 
 START = "def leakage(t_defect, s, s_defect, inside):\n"
 UNIT = START + "    t_defect, s, s_defect = (F.normalize(x.float(), dim=1) for x in (t_defect, s, s_defect))\n"

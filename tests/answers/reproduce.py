@@ -38,6 +38,9 @@ WRONG = {
             ),
             "order of the file",
         ),
+        (paired(BY_SEED, "sorted(a.keys() & b.keys())[::-1]"), "the smallest first"),
+        (paired(BY_SEED, "sorted(a)"), "On a seed that only the other has"),
+        (paired(BY_SEED, "sorted(b)"), "On a seed that only one has"),
     ],
     "09.interval": [
         (interval(t="1.959964"), "1.96"),

@@ -67,7 +67,7 @@ def mask_reach(changes: Mapping[str, np.ndarray], strides: Sequence[int]) -> Pic
     Example:
         >>> figure = mask_reach({"after the decoder": np.eye(2)}, (4, 8))
         >>> figure.axes[0].get_title()
-        'after the decoder:\\n0 other scales change'
+        'after the decoder:\\n0 of 2 other entries change'
     """
     if not changes:
         raise ValueError("there is no change to draw")
@@ -79,7 +79,8 @@ def mask_reach(changes: Mapping[str, np.ndarray], strides: Sequence[int]) -> Pic
         heat_table(ax, 100 * grid, strides, names, annot=True, fmt=".0f", square=True, cbar=ax is axes[-1], **look)
         ax.set_xlabel("scale that changes (stride, pixels)")
         others = int((grid > 0).sum() - (np.diag(grid) > 0).sum())
-        ax.set_title(f"{place}:\n{others} other scales change", loc="center")
+        pairs = grid.size - len(grid)
+        ax.set_title(f"{place}:\n{others} of {pairs} other entries change", loc="center")
     axes[0].set_ylabel("scale that is masked (stride, pixels)")
     return figure
 
@@ -158,7 +159,10 @@ def drop_curves(by_drop: Mapping[float, Sequence[Evaluation]], reference: Sequen
         ax.axhline(float(np.mean(base)), color=colour_of(name), linestyle=(0, (5, 1)), label=f"{name}, all seeds")
         ax.plot(drops, [found[d][0] for d in drops], color=colour_of("flm"), label="flm, seed 0")
         for drop in drops:
-            ax.plot([drop] * len(found[drop]), found[drop], "o", color=colour_of("flm"), markersize=8, alpha=0.8)
+            first, *others = found[drop]
+            look = {"color": colour_of("flm"), "markersize": 8, "markeredgewidth": 1.8}
+            ax.plot([drop] * len(others), others, "o", markerfacecolor="none", **look)  # hollow: other seeds
+            ax.plot([drop], [first], "o", **look)
         ax.set_xticks(drops)
         ax.set(xlabel=r"$\lambda$, share of hidden positions", ylabel=label)
         first, last = drops[0], drops[-1]

@@ -51,8 +51,8 @@ def patch_strip(steps: PatchSteps, masks: Sequence[np.ndarray]) -> Picture:
         (outline(steps.image, _filled(steps.image, box)), "4  place in the image"),
         (steps.swap, "5a  swap"),
         (steps.poisson, "5b  Poisson"),
-        (masks[0], "6a  mask of swap"),
-        (masks[1], "6b  mask of Poisson"),
+        (masks[0], "6a  changed by swap"),
+        (masks[1], "6b  changed by Poisson"),
     ]
     for ax, (picture, name) in zip(axes.flat, pictures, strict=True):
         ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
@@ -94,9 +94,11 @@ def blend_profile(steps: PatchSteps) -> Picture:
         ax.axvline(at - 0.5, color="black", linestyle=":", linewidth=1.5)
     ax.set(xlabel="column, pixels (dotted: the border of the box)", ylabel="grey level, mean of 7 rows")
     ax.legend(loc="best")
-    before, swap, poisson = (rim_jump(picture, box) for picture in (image, steps.swap, steps.poisson))
+    before, swap = rim_jump(image, box), rim_jump(steps.swap, box)
+    poisson = rim_jump(steps.poisson, box, inside=1)  # the rim itself is the place's own
     ax.set_title(
-        f"Mean step across the border, in grey levels:\nbefore {before:.0f}, swap {swap:.0f}, Poisson {poisson:.0f}"
+        "Mean step where the patch begins, in grey levels:\n"
+        f"before {before:.0f}, swap {swap:.0f}, Poisson (one pixel inside) {poisson:.0f}"
     )
     return figure
 
@@ -193,7 +195,7 @@ def anomaly_gallery(anomalies: Sequence[Anomaly], scores: np.ndarray, threshold:
         row[0].set_ylabel(name)
     hidden = int((scores < threshold).sum())
     figure.suptitle(
-        f"{hidden} of {len(scores)} would raise no alarm, even with a student that restores perfectly",
+        f"{hidden} of {len(scores)} would raise no alarm if the student restored perfectly",
     )
     return figure
 

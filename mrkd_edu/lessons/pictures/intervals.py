@@ -37,7 +37,7 @@ def auroc_intervals(resampled: Mapping[str, Array], images: int) -> Picture:
     figure, [[left, right]] = new_grid(1, 2, 10.4, 4.2)
     ends = {name: interval(values) for name, values in resampled.items()}
     everything = np.concatenate(list(resampled.values()))
-    bins = np.linspace(everything.min() - 0.005, everything.max() + 0.005, 36)
+    bins = np.linspace(everything.min() - 0.005, min(1.0, everything.max() + 0.005), 36)
     for number, (name, values) in enumerate(resampled.items()):
         colour = colour_of(name)
         left.hist(values, bins=bins, color=colour, alpha=0.45)
@@ -47,18 +47,18 @@ def auroc_intervals(resampled: Mapping[str, Array], images: int) -> Picture:
         left.plot([], [], color=colour, linewidth=5, label=f"{name}  {ends[name][0]:.2f} to {ends[name][1]:.2f}")
     left.tick_params(axis="x", pad=28)  # room for the bars
     first, last = next(iter(resampled)), list(resampled)[-1]
-    difference = resampled[last] - resampled[first]
+    difference = 100 * (resampled[last] - resampled[first])  # points
     low, high = interval(difference)
     right.hist(difference, bins=31, color="#777777", alpha=0.6)
     right.axvspan(low, high, color=HONEST_COLOUR, alpha=0.15)
     right.axvline(0, color="black", linewidth=2, linestyle="--")
     left.set(xlabel="image AUROC", ylabel="resampled test sets")
-    right.set(xlabel=f"image AUROC of {last} minus {first}", ylabel="resampled test sets")
+    right.set(xlabel=f"image AUROC of {last} minus {first}, points", ylabel="resampled test sets")
     left.legend(loc="upper left")
     widest = max(top - bottom for bottom, top in ends.values())
     left.set_title(f"{images} images:\nintervals of up to {100 * widest:.0f} points")
     better = "which is better stays open" if low <= 0 <= high else f"{last if low > 0 else first} is better"
-    right.set_title(f"{100 * low:+.1f} to {100 * high:+.1f} points:\n{better}")
+    right.set_title(f"{low:+.1f} to {high:+.1f} points:\n{better}")
     return figure
 
 
@@ -122,11 +122,11 @@ def category_differences(before: Mapping[str, float], after: Mapping[str, float]
     gains = {name: after[name] - before[name] for name in sorted(before, key=lambda name: after[name] - before[name])}
     mean, low, high = mean_interval(list(gains.values()))
     figure, ax = new_chart(7.8, 1.4 + 0.29 * len(gains))
-    colours = [HONEST_COLOUR if gain >= 0 else FLATTERED_COLOUR for gain in gains.values()]
+    colours = [{1.0: HONEST_COLOUR, 0.0: "#777777", -1.0: FLATTERED_COLOUR}[np.sign(gain)] for gain in gains.values()]
     ax.hlines(list(gains), 0, list(gains.values()), color=colours, linewidth=2)
     ax.scatter(list(gains.values()), list(gains), color=colours, s=45, zorder=3)
-    ax.axvspan(low, high, color="#777777", alpha=0.2, label="mean, 95 % interval")
-    ax.axvline(mean, color="#555555", linestyle="--")
+    ax.axvspan(low, high, color="#777777", alpha=0.2, label="its 95 % interval")
+    ax.axvline(mean, color="#555555", linestyle="--", label="mean")
     ax.axvline(0, color="black", linewidth=1.5)
     ax.set_xlabel(f"difference in {metric}, points")
     ax.grid(axis="y", visible=False)

@@ -49,7 +49,8 @@ def roc_by_threshold(evaluation: Evaluation, thresholds: Sequence[float]) -> Pic
     for label, name, shade in ((0, "normal", "#555555"), (1, "defective", colour)):
         mine = scores[labels == label] / unit
         left.plot(mine, label + rng.uniform(-0.22, 0.22, len(mine)), "o", color=shade, alpha=0.6, label=name)
-    left.set(yticks=[0, 1], yticklabels=["normal", "defective"], ylim=(-0.5, 1.75), xlabel="image score / threshold")
+    left.set(yticks=[0, 1], yticklabels=["normal", "defective"], ylim=(-0.5, 1.75))
+    left.set_xlabel("image score (1 is the model's own threshold)")
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
     right.fill_between(fpr, tpr, color=colour, alpha=0.15, linewidth=0)
     right.plot(fpr, tpr, color=colour)
@@ -144,7 +145,7 @@ def pro_by_hand(maps: Array, masks: Array, limit: float = 0.3) -> Picture:
     right.legend(loc="lower right")
     area = aupro(maps, masks, limit)
     left.set_title("Values; defect pixels are framed")
-    right.set_title(f"Shaded area {limit * area:.3f}, by {limit:g}: AUPRO {area:.3f}")
+    right.set_title(f"Shaded area {limit * area:.3f} / {limit:g} = AUPRO {area:.3f}")
     return figure
 
 
@@ -241,7 +242,8 @@ def chosen_on_test(choices: Mapping[str, Choice], metric: str) -> Picture:
     for ax, (name, choice) in zip(panels, choices.items(), strict=True):
         groups = (("same half", choice.same, FLATTERED_COLOUR), ("other half", choice.other, HONEST_COLOUR))
         for number, (half, values, colour) in enumerate(groups):
-            ax.hist(values, bins=bins, color=colour, alpha=0.5, label=half)
+            ax.hist(values, bins=bins, color=colour, alpha=0.2)
+            ax.hist(values, bins=bins, color=colour, histtype="step", linewidth=2, label=half)
             mean = float(values.mean())
             ax.axvline(mean, color=colour, linestyle=dashes(number), label=f"its mean, {mean:.3f}")
         verdict = f"{abs(choice.optimism):.3f} too {'good' if choice.optimism >= 0 else 'bad'}"
