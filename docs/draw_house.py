@@ -30,7 +30,9 @@ FLOORS = (  # from the ground up; what stands on a floor may use its own and tho
     ("study",),
     ("figures",),
     ("lessons",),
-    ("checks", "widgets", "app"),
+    ("checks", "widgets"),
+    ("assignments",),
+    ("app",),
 )
 SAYS = {
     "runtime": "safe and quick on any machine",
@@ -45,6 +47,7 @@ SAYS = {
     "figures": "pictures in one style",
     "lessons": "what only lessons need",
     "checks": "what learners write",
+    "assignments": "handed out, graded",
     "widgets": "explorers, theatre",
     "app": "what is started",
 }

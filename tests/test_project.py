@@ -126,8 +126,8 @@ def test_conda_environment_matches_pyproject() -> None:
     found.pop("pip")
 
     extras = PYPROJECT["optional-dependencies"]
-    assert extras.keys() == {"teachers", "notebooks", "test"}
-    wanted = requirements(PYPROJECT["dependencies"], extras["notebooks"], extras["test"], extras["teachers"])
+    assert extras.keys() == {"teachers", "notebooks", "course", "test"}
+    wanted = requirements(PYPROJECT["dependencies"], *(extras[name] for name in extras))
     wanted_by_conda_name = {CONDA_NAMES.get(name, name): str(r.specifier) for name, r in wanted.items()}
     assert {name: str(r.specifier) for name, r in found.items()} == wanted_by_conda_name
 
@@ -140,7 +140,8 @@ def test_every_dependency_has_a_lower_bound_and_no_upper_one() -> None:
 
 def test_library_imports_only_what_it_declares() -> None:
     third_party = imported_modules(ROOT / "mrkd_edu") - set(sys.stdlib_module_names) - {"mrkd_edu"}
-    declared = requirements(PYPROJECT["dependencies"], PYPROJECT["optional-dependencies"]["notebooks"])
+    extras = PYPROJECT["optional-dependencies"]
+    declared = requirements(PYPROJECT["dependencies"], extras["notebooks"], extras["course"])
     undeclared = third_party.difference(*map(modules_of, declared))
     assert not undeclared, f"mrkd_edu imports {sorted(undeclared)}: add their packages to pyproject.toml"
 
@@ -160,8 +161,12 @@ FLOORS = (  # of the house, from the ground up; what stands on a floor may use i
     {"study"},
     {"figures"},
     {"lessons"},
-    {"checks", "widgets", "app"},
+    {"checks", "widgets"},
+    {"assignments"},
+    {"app"},
 )
+TOP = {"checks", "widgets", "assignments", "app"}
+STAIRS = {("assignments", "checks"), ("app", "assignments")}  # the only ways from one room of the top floors to another
 
 
 def test_imports_run_one_way() -> None:
@@ -176,14 +181,14 @@ def test_imports_run_one_way() -> None:
         used = {used for used in re.findall(r"from mrkd_edu\.(\w+)", path.read_text(encoding="utf-8"))} - {room}
         for other in used:
             assert floor[other] <= floor[room], f"{path.name} imports {other}, which stands above it"
-            next_door = floor[room] == floor[other] == len(FLOORS) - 1
-            assert not next_door, f"{path.name} imports {other}, another room of the top floor"
+            apart = {room, other} <= TOP and (room, other) not in STAIRS
+            assert not apart, f"{path.name} imports {other}, another room of the top floors"
 
 
 def test_only_widgets_import_jupyter() -> None:
     package = ROOT / "mrkd_edu"
     for path in package.rglob("*.py"):
-        if path.relative_to(package).parts[0] != "widgets":
+        if path.relative_to(package).parts[0] not in ("widgets", "assignments"):
             top = re.findall(r"^(?:import|from) (\w+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
             assert not JUPYTER & set(top), f"{path.name} imports {JUPYTER & set(top)}"
 

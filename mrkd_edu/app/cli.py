@@ -16,6 +16,7 @@ from rich.text import Text
 
 from mrkd_edu import __version__
 from mrkd_edu.app.console import console, draw, errors, escape, lacking, number, opened, problems, say
+from mrkd_edu.app.course import course_app
 from mrkd_edu.app.options import (
     Backbone,
     DataFolder,
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(data_app, name="data")
+app.add_typer(course_app, name="course")
 
 
 def say_version(wanted: bool) -> None:

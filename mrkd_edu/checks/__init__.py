@@ -7,6 +7,7 @@
     progress.py    the bar at the top of a lesson
     own_file.py    `my_mrkd.py`, the method made of the learner's own parts
     feedback.py    `check` and `grade`, what assignments call
+    probes.py      how networks and training steps are asked where work is graded
     welcome.py ... one file a lesson or an assignment: its exercises, the library's answers, its typical mistakes
 """
 

@@ -158,11 +158,13 @@ class Reply(NamedTuple):
         got: the answer, or None where it stopped.
         stopped: why it stopped, in words; else None.
         changed: whether it changed what it was given.
+        told: `stopped` is a sentence for the learner, and no exception of his or her code.
     """
 
     got: Any
     stopped: str | None = None
     changed: bool = False
+    told: bool = False
 
 
 def ask(exercise: Exercise, mine: Function, given: tuple[Any, ...]) -> Reply:
@@ -176,7 +178,7 @@ def asked(probe: Callable[..., Any] | None, mine: Function, given: tuple[Any, ..
     try:
         got = probe(mine, *gets) if probe else mine(*gets)
     except Exception as error:  # of any kind: it is the learner's code
-        return Reply(None, explain(error))
+        return Reply(None, explain(error), told=getattr(error, "told", False))
     return Reply(got, None, changed(given, gets))
 
 
@@ -194,7 +196,7 @@ def held_against(exercise: Exercise, cases: Cases, reply_to: Callable[[tuple[Any
         expected, reply = ask(exercise, exercise.answer, given), reply_to(given)
         assert expected.stopped is None, f"the library's own answer to {what} of {exercise.name}: {expected.stopped}"
         if reply.stopped is not None:
-            return f"On {what} ({shapes(given)}) it stops. {reply.stopped}"
+            return f"On {what} ({shapes(given)}){':' if reply.told else ' it stops.'} {reply.stopped}"
         answers[what] = reply.got
         if first is None:
             if reply.got is None:
@@ -230,8 +232,10 @@ def _guarded(examine: Callable[[Function], str | None], mine: Function) -> str |
 def explain(error: Exception) -> str:
     """An exception of a learner's code: its text, and the line that raised it where there is one to show."""
     text = " ".join(str(error).split())
+    if getattr(error, "told", False):  # a probe's own word
+        return text
     text = text if len(text) <= LONGEST else text[:LONGEST] + " ..."
-    ours = re.compile(r"mrkd_edu[\\/](checks|course)[\\/]")
+    ours = re.compile(r"mrkd_edu[\\/](checks|assignments)[\\/]")
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not ours.search(f.filename)]
     mine = next((f for f in frames if "site-packages" not in f.filename and f.line), None)
     where = f" In the line `{mine.line}`." if mine else ""
