@@ -231,7 +231,7 @@ def _of_leakage(seed: int = 0, sizes: Mapping[str, tuple[int, ...]] = PAIRS) -> 
         elif what == "a student that copies":
             s_defect = [0.5 * m for m in t]
         elif what == "half precision":
-            t, s, s_defect = ([m.half() for m in maps] for maps in (t, s, s_defect))
+            t, s, s_defect = ([(100 * m).half() for m in maps] for maps in (t, s, s_defect))  # squares overflow
         cases[what] = (t, s, s_defect, mask)
     return cases
 
@@ -245,7 +245,7 @@ def _of_maps(seed: int = 0, sizes: Mapping[str, tuple[int, ...]] = SIDES) -> Cas
         if what == "large and small numbers":
             s, t_defect = [1e-3 * m for m in s], [300 * m for m in t_defect]
         if what == "half precision":
-            t, s, t_defect, s_defect = ([m.half() for m in maps] for maps in (t, s, t_defect, s_defect))
+            t, s, t_defect, s_defect = ([(100 * m).half() for m in maps] for maps in (t, s, t_defect, s_defect))
         cases[what] = ((t, s), (t_defect, s_defect), size)
     return cases
 
@@ -295,6 +295,10 @@ def _of_tables(seed: int = 0, sizes: Mapping[str, tuple[int, ...]] = TABLES) -> 
             rows = [row | {"seed": row["seed"] + 10 * (row["design"] == "wide")} for row in rows]
         cases[what] = (rows, "wide", "image_auroc")
     rows, *_ = cases["in mixed order"]
+    nought = [row | {"image_auroc": 0.0} if row["seed"] == 0 else row for row in rows]
+    nothing = [*rows, {"design": "never measured", "seed": 0, "image_auroc": None, "leakage": None}]
+    cases["a measure that is 0"] = ([dict(row) for row in nought], "wide", "image_auroc")
+    cases["a design without a measure"] = ([dict(row) for row in nothing], "wide", "image_auroc")
     return {**cases, "another base and measure": ([dict(row) for row in rows], "narrow", "leakage")}
 
 
@@ -671,6 +675,14 @@ EXERCISES = (
         cases=_of_tables,
         hidden=lambda seed: _of_tables(3000 + seed, _others(TABLES, seed)),
         mistakes=(
+            Mistake(
+                lambda rows, base, measure: compared([r for r in rows if r[measure] != 0], base, measure),
+                "A measure of 0 is a measure, and is lost. Ask `is not None`, not whether it is true.",
+            ),
+            Mistake(
+                lambda rows, base, measure: compared([r for r in rows if r[measure] is not None], base, measure),
+                "A design that was never measured is missing. It belongs into the answer, with no seed in common.",
+            ),
             Mistake(
                 _unseeded,
                 "The pairs are made by their place in the table. Rows can come in any order, and some can be missing: "

@@ -122,7 +122,7 @@ def _of_distance(seed: int) -> Cases:
         "one image": draw.pair(1, h, c, w),
         "one position": draw.pair(3, w, 1, 1),
         "a student 76 times as long": (t, 76 * t + s),
-        "short vectors": (0.004 * t, 0.004 * s),
+        "short vectors": (0.02 * F.normalize(t, dim=1), 0.02 * F.normalize(s, dim=1)),
         "the same map": (t, t.clone()),
         "opposite directions": (t, -3 * t),
         "vectors of zeros": (empty_t, empty_s),
@@ -308,6 +308,10 @@ def _norms(t: Tensor, s: Tensor) -> Tensor:
     return 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))
 
 
+def _with_epsilon(eps: float) -> Callable[[Tensor, Tensor], Tensor]:
+    return _in_float32(lambda t, s: 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1) + eps))
+
+
 def _in_float32(one: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda t, s: one(t.float(), s.float())
 
@@ -427,6 +431,11 @@ def _area(
     return answer
 
 
+def _ascending(fpr: Array, found: Array, limit: float) -> float:
+    """The area when thresholds go from low to high: the curve runs backwards."""
+    return measuring.aupro(np.append(0.0, fpr[::-1]), np.append(0.0, found[::-1]), limit)
+
+
 def _of_each_image(maps: Array, regions: Array, limit: float) -> float:
     with_region = [i for i, numbers in enumerate(regions) if numbers.any()]
     return float(np.mean([metrics.aupro(maps[[i]], regions[[i]] > 0, limit) for i in with_region]))
@@ -502,6 +511,14 @@ EXERCISES = (
                 _zero_is_near,
                 "Where a vector is zero your distance is 0, as if both agreed. It has no direction: the cosine is 0 "
                 "and the distance 1.",
+            ),
+            *(
+                Mistake(
+                    _with_epsilon(eps),
+                    "You add a small number to the lengths, or do not let them fall below it, and with short vectors "
+                    "that counts. Treat the length 0 on its own instead.",
+                )
+                for eps in (1e-5, 1e-4, 1e-3)
             ),
             *(Mistake(_zero_is_far(one), HALF_OVERFLOWS) for one in (_norms, _dots)),
             Mistake(
@@ -740,6 +757,11 @@ EXERCISES = (
                 "called: regions == 0.",
             ),
             *(Mistake(_area(of_curve), says) for of_curve, says in _exercise(measuring, "06b.aupro").mistakes),
+            Mistake(
+                _area(_ascending, begin=False),
+                "The thresholds go from low to high, so that the curve runs backwards. Begin with the strictest, the "
+                "largest value.",
+            ),
             Mistake(
                 _area(begin=False),
                 "The curve begins at its first threshold. It should begin at (0, 0), where nothing is called: with "

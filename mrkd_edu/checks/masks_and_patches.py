@@ -261,6 +261,9 @@ def _of_blending(seed: int) -> Cases:
         "uint8": (grey(w, h).astype(np.uint8), grey(w, h).astype(np.uint8)),
         "a patch like the place": (same, same.copy()),
         "nothing but rim": (grey(2, w), grey(2, w)),
+        "a single pixel": (grey(1, 1).astype(np.uint8), grey(1, 1).astype(np.uint8)),
+        "a single row": (grey(1, b).astype(np.uint8), grey(1, b).astype(np.uint8)),
+        "two columns": (grey(a, 2).astype(np.uint8), grey(a, 2).astype(np.uint8)),
     }
 
 

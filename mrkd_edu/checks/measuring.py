@@ -224,7 +224,7 @@ EXERCISES = (
             Mistake(
                 lambda fpr, pro, limit: _area(fpr, pro, limit, "cut"),
                 "The curve ends at its last point before the limit: the piece from there to the limit is missing. Put "
-                "a point exactly at the limit, `np.interp(limit, fpr, pro)`.",
+                "a point exactly at the limit, on the line between its neighbours.",
             ),
             Mistake(
                 lambda fpr, pro, limit: _area(fpr, pro, limit, "observed"),

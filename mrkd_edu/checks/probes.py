@@ -63,8 +63,10 @@ def module(mine: Function, channels: int, weights: Weights, x: Tensor) -> dict[s
     with torch.no_grad():
         first = answer_of(one, x)
     same = first.shape == x.shape and torch.allclose(first, x, rtol=1e-5, atol=1e-5 * float(x.abs().max()))
+    moves = any(bool(p.abs().sum() > 0) for p in one.parameters())  # zeros everywhere get no gradient
     put_in(one, weights)
-    return {"At first it gives back what it gets:": _yes(same), **look_at(one, x)}
+    begins = {"At first it gives back what it gets:": _yes(same), "At first some weight is not zero:": _yes(moves)}
+    return begins | look_at(one, x)
 
 
 def is_network(one: Any) -> nn.Module:

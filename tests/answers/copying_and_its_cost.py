@@ -344,6 +344,8 @@ WRONG = {
         ),
         (compared(order="(mine, table[base])"), "less the base"),
         (compared(keep='table[row["design"]][row["seed"]] = row[measure] or 0.0'), "counts as 0"),
+        (compared(keep='if row[measure]: table[row["design"]][row["seed"]] = row[measure]'), "A measure of 0"),
+        (compared().replace("in rows:", "in (r for r in rows if r[measure] is not None):"), "never measured"),
         (compared(skip="pass"), "with itself"),
         (compared(seeds="sorted(mine)"), "it stops"),
         (compared(answer="paired_interval(a, b, 0.95)"), "it should have 4"),
@@ -352,7 +354,7 @@ WRONG = {
                 answer="(len(seeds), np.mean(list(mine.values())) - np.mean(list(table[base].values())),"
                 " *paired_interval(a, b, 0.95)[1:])"
             ).replace('found[design] = (0, float("nan")', "found[design] = (0, M(mine) - M(table[base])")
-            + "\nM = lambda x: np.mean(list(x.values()))",
+            + "\nM = lambda x: np.mean(list(x.values())) if x else float(\"nan\")",
             "difference of two means",
         ),
     ],

@@ -320,6 +320,7 @@ WRONG = {
     ],
     "A3.GenerationModule": [
         (module(start="nn.init.zeros_(self.conv2.weight)"), "does not give back what it gets"),
+        (module(start="[nn.init.zeros_(p) for p in self.parameters()]"), "some weight is not zero"),
         (module(forward="return self.conv2(F.relu(self.conv1(x)))"), "not added at the end"),
         (module(forward="return x + self.conv2(self.conv1(x))"), "no ReLU between"),
         (module(forward="return F.relu(x + self.conv2(F.relu(self.conv1(x))))"), "a ReLU at the end"),
