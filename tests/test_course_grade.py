@@ -114,61 +114,65 @@ def test_a_process_that_is_left_behind_ends_with_the_submission(master: Master, 
 
 WRONG = "def image_score(maps):\n    return maps.mean((1, 2))"
 FORGED = {
-    "patching the checks": ["import mrkd_edu.checks.exercise as e\ne.difference = e.asked = lambda *a, **k: None"],
-    "patching torch": ["import torch\ntorch.equal = torch.allclose = lambda *a, **k: True"],
-    "patching numpy": ["import numpy as np\nnp.isclose = lambda a, b, **k: np.ones_like(a, bool)"],
-    "printing a result": ["print('1 passed', 8, 'of 8 points')"],
-    "writing to the grader": [
+    "patching the checks": "import mrkd_edu.checks.exercise as e\ne.difference = e.asked = lambda *a, **k: None",
+    "patching torch": "import torch\ntorch.equal = torch.allclose = lambda *a, **k: True",
+    "patching numpy": "import numpy as np\nnp.isclose = lambda a, b, **k: np.ones_like(a, bool)",
+    "printing a result": "print('1 passed', 8, 'of 8 points')",
+    "a test cell of one's own": "def check(*a): return True\ngrade = check\nassert grade(1, 2)",
+}
+STOLEN = {  # cells that stop, since what they reach for is not there
+    "the library's own answer": (
+        "import importlib\nimage_score = importlib.import_module('mrkd_edu.checks.welcome').image_score"
+    ),
+    "the library from its folder": (
+        "import sys\nsys.path.insert(0, '{root}')\nfor name in [n for n in sys.modules if n.startswith('mrkd_edu')]:\n"
+        "    del sys.modules[name]\nfrom mrkd_edu.checks.welcome import image_score"
+    ),
+    "the master": "solved = open('{master}').read()",
+    "other submissions": "import glob\nfound = 1 / len(glob.glob('{here}/*'))",
+    "the network": "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)",
+    "the disk": "open('{root}/left_behind', 'w')",
+    "a large file": "open('big', 'wb').write(bytes(80 * 2**20))",
+    "many files": "for i in range(40): open(f'b{i}', 'wb').write(bytes(2**21))",
+    "open files": "kept = [open('f%d' % i, 'w') for i in range(500)]",
+}
+SENT = {
+    "noise to the grader": (
         "import os\nfor fd in range(3, 40):\n    try: os.write(fd, b'x' * 16)\n    except OSError: pass"
-    ],
-    "answering for the worker": [
-        "import os, sys, threading\nfrom mrkd_edu.assignments.wire import packed\n"
+    ),
+    "answers for the worker": (
+        "import os\nfrom mrkd_edu.assignments.wire import packed\n"
         "says = packed({'state': 'written', 'got': True, 'stopped': None, 'changed': False})\n"
         "for fd in range(3, 40):\n    try: os.write(fd, says * 50)\n    except OSError: pass"
-    ],
-    "a test cell of one's own": ["def check(*a): return True\ngrade = check\nassert grade(1, 2)"],
-    "the library's own answer": [
-        "import importlib\nimage_score = importlib.import_module('mrkd_edu.checks.welcome').image_score"
-    ],
-    "the library from its folder": [
-        "import sys\nsys.path.insert(0, '{root}')\nfor name in [n for n in sys.modules if n.startswith('mrkd_edu')]:\n"
-        "    del sys.modules[name]\nfrom mrkd_edu.checks.welcome import image_score as stolen"
-    ],
-    "the master": ["solved = open('{master}').read()\nraise SystemExit(len(solved))"],
-    "other submissions": ["import glob\nraise ValueError(glob.glob('{here}/*') or 1 / 0)"],
+    ),
 }
 
 
 @WALLED
-@pytest.mark.parametrize("what", FORGED)
-def test_nothing_but_a_right_answer_is_right(master: Master, tmp_path: Path, what: str) -> None:
-    root = Path(__file__).resolve().parents[1]
-    cells = [
-        cell.replace("{root}", str(root)).replace("{master}", str(master.path)).replace("{here}", str(tmp_path))
-        for cell in FORGED[what]
-    ]
-    found = graded(master, hand_in(tmp_path / "a.ipynb", WRONG, extra=cells))
-    assert found.points["test_image_score"] == 0, found
-    if what in ("the library from its folder", "the master", "other submissions"):
-        assert any("stops" in note for note in found.notes), found.notes  # it could not be read
-        assert not any("solved" in note and "SystemExit" in note for note in found.notes)
+def test_nothing_but_a_right_answer_is_right(master: Master, tmp_path: Path) -> None:
+    found = graded(master, hand_in(tmp_path / "a.ipynb", WRONG, extra=list(FORGED.values())))
+    assert automatic(found) == (0, 5), found
 
 
 @WALLED
-@pytest.mark.parametrize(
-    "cell",
-    [
-        "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)",
-        "open('{root}/left_behind', 'w')",
-        "open('big', 'wb').write(bytes(80 * 2**20))",
-        "for i in range(40): open(f'b{i}', 'wb').write(bytes(2**21))",
-        "kept = [open('f%d' % i, 'w') for i in range(500)]",
-    ],
-)
-def test_network_disk_and_files_are_closed_off(master: Master, tmp_path: Path, cell: str) -> None:
+@pytest.mark.parametrize("what", SENT)
+def test_messages_of_ones_own_raise_no_grade(master: Master, tmp_path: Path, what: str) -> None:
+    assert graded(master, hand_in(tmp_path / "a.ipynb", WRONG, extra=[SENT[what]])).points["test_image_score"] == 0
+
+
+@WALLED
+def test_library_masters_others_network_and_disk_are_out_of_reach(master: Master, tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[1]
-    found = graded(master, hand_in(tmp_path / "a.ipynb", extra=[cell.replace("{root}", str(root))]))
-    assert found.notes and not (root / "left_behind").exists()
+    places = {"{root}": root, "{master}": master.path, "{here}": tmp_path}
+    cells = list(STOLEN.values())
+    for name, place in places.items():
+        cells = [cell.replace(name, str(place)) for cell in cells]
+    found = graded(master, hand_in(tmp_path / "a.ipynb", WRONG, extra=cells))
+    assert found.points["test_image_score"] == 0, found
+    for what, cell in zip(STOLEN, cells, strict=True):
+        first = cell.splitlines()[0][:60]
+        assert any(f"begins with `{first}" in note and "stops" in note for note in found.notes), (what, found.notes)
+    assert not (root / "left_behind").exists()
 
 
 def test_a_colleague_is_told_where_to_look(master: Master, tmp_path: Path) -> None:
