@@ -100,7 +100,7 @@ def test_the_board_measures_scores_maps_and_models_and_says_why_not(challenge: P
         ("nan", "NaN or infinite"),
         ("pickled", "allow_pickle"),
         ("empty", "scores.csv is missing"),
-        ("broken", "BadZipFile"),
+        ("broken", "not a zip file"),
     ):
         assert not entries[student].scores and words in entries[student].note, entries[student]
 

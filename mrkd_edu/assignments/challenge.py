@@ -161,7 +161,8 @@ def board(submissions: Path, challenge: Path, out: Path, say: Callable[[str], No
         try:
             entries.append(measured(path, hidden))
         except Exception as error:  # of any kind: it is a stranger's data, and nobody else's business
-            entries.append(Entry(path.stem, {}, f"{type(error).__name__}: {readable(str(error))[:300]}"))
+            kind = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+            entries.append(Entry(path.stem, {}, f"{kind}{readable(str(error))[:300]}"))
     entries.sort(key=lambda e: -e.scores["image_auroc"].value if "image_auroc" in e.scores else math.inf)
     write_board(entries, out)
     return entries
@@ -302,12 +303,12 @@ def write_board(entries: Sequence[Entry], out: Path) -> None:
 def _page(entries: Sequence[Entry]) -> str:
     import jinja2
 
-    def bar(found: Score | None, flip: bool) -> dict[str, Any] | None:
+    def bar(found: Score | None, percent: bool) -> dict[str, Any] | None:
         if found is None:
             return None
         value, low, high = (min(1.0, max(0.0, v)) for v in found)
-        shown = f"{found.value:.3f}" if not flip else f"{100 * found.value:.1f} %"
-        ends = f"{found.low:.3f} to {found.high:.3f}"
+        shown, *both = (f"{100 * v:.1f} %" if percent else f"{v:.3f}" for v in found)
+        ends = " to ".join(both)
         return {"at": 100 * value, "left": 100 * low, "width": 100 * (high - low), "shown": shown, "ends": ends}
 
     rows = [
