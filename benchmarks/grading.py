@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from mrkd_edu.assignments.build import MARKERS, release
 from mrkd_edu.assignments.classroom import grade_folder
-from mrkd_edu.assignments.master import Master, masters
+from mrkd_edu.assignments.master import Master, mark, masters
 from mrkd_edu.assignments.sandbox import walls
 from mrkd_edu.checks.catalogue import ASSIGNMENTS, exercises
 
@@ -42,11 +42,11 @@ def submissions(master: Master, students: int, folder: Path) -> None:
     for number in range(students):
         notebook = copy.deepcopy(release(master))
         kind = list(ILL)[number % 3] if number % 20 == 7 else ""
-        own = [c for c in notebook.cells if f"{master.name}.{_mark(c)}" in exercises(master.name)]
+        own = [c for c in notebook.cells if f"{master.name}.{mark(c, 'grade_id')}" in exercises(master.name)]
         for cell in own:
-            name, draw = f"{master.name}.{_mark(cell)}", rng.random()
+            name, draw = f"{master.name}.{mark(cell, 'grade_id')}", rng.random()
             if draw < 0.7:
-                cell.source = MARKERS.sub("", master.marks(_mark(cell)).source)  # type: ignore[union-attr]
+                cell.source = MARKERS.sub("", master.cell(mark(cell, "grade_id")).source)  # type: ignore[union-attr]
             elif draw < 0.9:
                 wrong = answers.WRONG[name]
                 cell.source = wrong[rng.integers(len(wrong))][0]
@@ -54,10 +54,6 @@ def submissions(master: Master, students: int, folder: Path) -> None:
             head = re.match(r"def .*?\n", own[0].source)
             own[0].source = (head[0] if head else own[0].source) + ILL[kind]
         nbformat.write(notebook, folder / f"student{number:03}{'-' if kind else ''}{kind}.ipynb")
-
-
-def _mark(cell: nbformat.NotebookNode) -> str:
-    return str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
 
 
 def main() -> None:

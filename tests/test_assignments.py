@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-import linecache
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from checking import compiled, each_mistake_is_told
 from scipy import stats
 from torch import nn
 
@@ -26,7 +26,7 @@ from mrkd_edu.assignments.sandbox import walls
 from mrkd_edu.assignments.submission import read_submission
 from mrkd_edu.assignments.wire import packed, unpacked
 from mrkd_edu.checks.catalogue import ASSIGNMENTS, exercises, find
-from mrkd_edu.checks.exercise import ask, judge
+from mrkd_edu.checks.exercise import ask
 from mrkd_edu.checks.feedback import graded
 
 MASTERS = masters()
@@ -38,10 +38,7 @@ SEEDS = (0, 1)
 def written(source: str, name: str) -> Any:
     """A student's function or class from its source, with the assignment's other functions beside it."""
     names = NAMES | {e.title: e.answer for e in exercises(name.split(".")[0]).values() if e.name != name}
-    file = f"<answer to {name}: {hash(source)}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    exec(compile(source, file, "exec"), names)
-    return names[name.split(".", 1)[1]]
+    return compiled(source, name, names)
 
 
 def answers_of(name: str) -> Any:
@@ -80,15 +77,7 @@ def test_three_right_answers_are_right_on_hidden_inputs_too(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_typical_wrong_answers_are_told_what_is_wrong(name: str) -> None:
-    wrong = answers_of(name).WRONG.get(name, [])
-    assert len(wrong) >= 3, "try three typical mistakes at least"
-    said = []
-    for source, words in wrong:
-        verdict = judge(find(name), written(source, name))
-        assert verdict.state == "wrong", source
-        assert words in verdict.says, f"{source}\n{verdict.says}"
-        said.append(verdict.says)
-    assert len(set(said)) == len(said), "each mistake has a message of its own"
+    each_mistake_is_told(name, answers_of(name).WRONG.get(name, []), written)
 
 
 # --- masters --------------------------------------------------------------------------------------------------
@@ -110,7 +99,7 @@ def test_a_master_says_what_is_expected_and_asks_as_all_do(master: Master) -> No
     for part in master.parts:
         if part.exercise is None:
             continue
-        test, solution = master.marks(part.name), master.marks(part.title)
+        test, solution = master.cell(part.name), master.cell(part.title)
         assert test is not None and solution is not None, part
         assert test.source.startswith(f'check("{part.exercise}", {part.title})'), part
         assert HIDDEN.search(test.source) and f'grade("{part.exercise}", {part.title})' in test.source

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import linecache
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from checking import compiled, each_mistake_is_told
 from scipy import stats
 from torch import nn
 
@@ -43,11 +43,7 @@ def empty_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def written(source: str, name: str) -> Callable[..., Any]:
     """A learner's function or class from its source, with the library's earlier parts beside it."""
     names = NAMES | {part.split(".")[1]: own_file.earlier(part) for part in own_file.PARTS if part != name}
-    names["build"] = lambda _: lambda mine: mine
-    file = f"<answer to {name}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    exec(compile(source, file, "exec"), names)
-    return names[name.split(".", 1)[1]]
+    return compiled(source, name, names | {"build": lambda _: lambda mine: mine})
 
 
 def answers_of(name: str) -> Any:
@@ -92,15 +88,7 @@ def test_other_right_answers_are_right(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_typical_wrong_answers_are_told_what_is_wrong(name: str) -> None:
-    wrong = answers_of(name).WRONG.get(name, [])
-    assert len(wrong) >= 3, "try three typical mistakes at least"
-    said = []
-    for source, words in wrong:
-        verdict = judge(find(name), written(source, name))
-        assert verdict.state == "wrong", source
-        assert words in verdict.says, f"{source}\n{verdict.says}"
-        said.append(verdict.says)
-    assert len(set(said)) == len(said), "each mistake has a message of its own"
+    each_mistake_is_told(name, answers_of(name).WRONG.get(name, []), written)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -94,14 +94,16 @@ def test_names_of_moodle_and_canvas_are_understood(tmp_path: Path) -> None:
 def test_class_lists_of_moodle_canvas_and_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "class.csv"
     path.write_text(MOODLE, encoding="utf-8")
-    [ada] = read_class(path)
+    [ada] = read_class(path).students
+    assert ada is not None
     assert find_student("Ada Lovelace", [ada]) == ada and ada.email == "ada@example.org"
     path.write_text(CANVAS, encoding="utf-8")
-    both = read_class(path)
-    assert [s.id for s in both] == ["12", "13"]
+    nobody, *listed = read_class(path).students
+    both = [student for student in listed if student is not None]
+    assert nobody is None and [s.id for s in both] == ["12", "13"]
     assert find_student("lovelaceada", both) == both[0], "Canvas writes last and first name together"
     path.write_text("student;name\nal1;Ada Lovelace\n", encoding="utf-8")
-    assert read_class(path) == [Student("al1", "Ada Lovelace")]
+    assert read_class(path).students == [Student("al1", "Ada Lovelace")]
     path.write_text("colour\nred\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"class\.csv names no students.*It has colour"):
         read_class(path)
@@ -134,7 +136,7 @@ def test_the_class_list_comes_back_with_a_column_of_grades(
 ) -> None:
     path, out = tmp_path / "class.csv", tmp_path / "export.csv"
     path.write_text(text, encoding="utf-8")
-    write_export(out, path, [graded("Ada Lovelace", 3), graded("stranger", 1)], read_class(path))
+    write_export(out, read_class(path), [graded("Ada Lovelace", 3), graded("stranger", 1)])
     rows = list(csv.DictReader(out.read_text().splitlines()))
     before = list(csv.DictReader(text.lstrip("\ufeff").splitlines()))
     assert [{k: v for k, v in row.items() if k != "00"} for row in rows] == before
@@ -162,3 +164,10 @@ def test_the_command_builds_grades_and_exports(master: Master, tmp_path: Path, m
     (tmp_path / "nothing").mkdir()
     done = run(app, ["course", "grade", "nothing", "-a", "00", *folder])
     assert done.exit_code == 1 and "Nothing is handed in" in done.output
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mrkd_edu.app.course.find_spec", lambda name: None if name == "nbgrader" else name)
+    for command in (["course", "build"], ["course", "grade", "handed", "-a", "A1"]):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 1 and "need nbgrader, which is not installed" in done.output, done.output

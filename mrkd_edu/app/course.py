@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mrkd_edu.app.console import console, errors, escape, problems, say
@@ -17,6 +17,17 @@ course_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
+
+
+def has_nbgrader() -> None:
+    """Raise what to install where something is missing that only assignments need."""
+    if lacking := [name for name in ("nbformat", "nbconvert", "nbgrader", "psutil") if find_spec(name) is None]:
+        raise ValueError(
+            f"Assignments need {', '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not installed. "
+            "Install what they need: pip install 'mrkd-edu[course]', or in a clone pip install -e '.[course]'."
+        )
+
+
 Masters = Annotated[Path | None, typer.Option(help="Folder of the masters; this project's own where none is named.")]
 
 
@@ -30,6 +41,7 @@ def course_build(
     Example:  mrkd-edu course build --out course
     """
     with errors():
+        has_nbgrader()
         from mrkd_edu.assignments.build import build
         from mrkd_edu.assignments.master import masters as find_masters
 
@@ -63,6 +75,9 @@ def course_grade(
     Example:  mrkd-edu course grade submissions --assignment A2 --class-list class.csv --out A2.csv
     """
     with errors():
+        has_nbgrader()
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
         from mrkd_edu.assignments.classroom import grade_folder, write_export
         from mrkd_edu.assignments.grade import Graded
         from mrkd_edu.assignments.limits import Limits
@@ -73,7 +88,8 @@ def course_grade(
         found = find_masters(masters)
         if assignment not in found:
             raise ValueError(f"There is no assignment {assignment!r}. There are: {', '.join(found)}.")
-        students = read_class(class_list) if class_list is not None else []
+        listed = read_class(class_list) if class_list is not None else None
+        students = [student for student in listed.students if student is not None] if listed else []
         say(f"Walls around a submission: {walls()}.", problems)
         working: list[str] = []
         clock = MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
@@ -94,9 +110,9 @@ def course_grade(
             grades = grade_folder(
                 submissions, master, out, seed=seed, jobs=jobs, limits=limits, students=students, began=began, done=done
             )
-        if class_list is not None:
+        if listed is not None:
             export = out.with_name(f"{out.stem}-export.csv")
-            write_export(export, class_list, grades, students)
+            write_export(export, listed, grades)
             say(f"To import into Moodle or Canvas: {export}")
             unknown = [g.student for g in grades if find_student(g.student, students) is None]
             if unknown:

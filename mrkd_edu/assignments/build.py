@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from mrkd_edu.assignments.master import Master
+from mrkd_edu.assignments.master import NO_ANSWER, Master
 from mrkd_edu.runtime.writing import whole_file
 
-STUB, TEXT = "...", "YOUR ANSWER HERE"
+STUB = "..."  # what a release has in the place of a function's body
 MARKERS = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION[^\n]*\n?", flags=re.MULTILINE)
 HIDDEN = re.compile(r"^[ \t]*### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS[^\n]*\n?", flags=re.MULTILINE | re.DOTALL)
 WHEN = (2000, 1, 1, 0, 0, 0)  # in zips, so that the same master gives the same zip
@@ -40,7 +40,6 @@ def build(masters: Iterable[Master], out: Path) -> list[Built]:
         out: `release/`, `solutions/` and `zips/` appear in it.
 
     Raises:
-        RuntimeError: nbgrader is not installed.
         NotWritten: the folder cannot be written.
     """
     built = []
@@ -50,32 +49,24 @@ def build(masters: Iterable[Master], out: Path) -> list[Built]:
             out / "solutions" / master.path.name,
             out / "zips" / f"{master.name}.zip",
         )
-        for path in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
         text = nbformat.writes(release(master))
         for path, content in ((files.release, text), (files.solution, nbformat.writes(solution(master)))):
             with whole_file(path) as file:
                 file.write(content + "\n")
-        with zipfile.ZipFile(files.archive, "w", zipfile.ZIP_DEFLATED) as archive:
+        with whole_file(files.archive, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(zipfile.ZipInfo(f"{master.name}/{master.path.name}", WHEN), text + "\n")
         built.append(files)
     return built
 
 
 def release(master: Master) -> NotebookNode:
-    """The students' notebook: no solutions, no hidden tests, no outputs; its given cells cannot be edited.
+    """The students' notebook: no solutions, no hidden tests, no outputs; its given cells cannot be edited."""
+    from nbgrader import preprocessors as nbgrader  # slow to import, and needed for this alone
+    from traitlets.config import Config
 
-    Raises:
-        RuntimeError: nbgrader is not installed.
-    """
-    try:
-        from nbgrader import preprocessors as nbgrader
-        from traitlets.config import Config
-    except ImportError as error:
-        raise RuntimeError("Releases are made with nbgrader: pip install 'mrkd-edu[course]'") from error
     config = Config()
     config.ClearSolutions.code_stub = {"python": STUB}
-    config.ClearSolutions.text_stub = TEXT
+    config.ClearSolutions.text_stub = NO_ANSWER
     steps: list[Any] = [
         nbgrader.LockCells,
         nbgrader.ClearSolutions,

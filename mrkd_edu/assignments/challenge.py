@@ -227,7 +227,7 @@ class _Files:
 
     def find(self, name: str) -> Path | None:
         if self.path.is_dir():
-            return next(iter(sorted(self.path.rglob(name))), None)
+            return next((p for p in sorted(self.path.rglob(name)) if not p.is_symlink()), None)
         with zipfile.ZipFile(self.path) as archive:
             inside = [i for i in archive.namelist() if Path(i).name == name and "__MACOSX" not in i]
         return Path(inside[0]) if inside else None

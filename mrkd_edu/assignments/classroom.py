@@ -16,7 +16,7 @@ from mrkd_edu.assignments import feedback
 from mrkd_edu.assignments.grade import Graded, grade_submission
 from mrkd_edu.assignments.limits import Limits
 from mrkd_edu.assignments.master import Master
-from mrkd_edu.assignments.roster import Handed, Student, find_student, handed_in
+from mrkd_edu.assignments.roster import ClassList, Handed, Student, find_student, handed_in
 from mrkd_edu.assignments.submission import Unreadable, read_submission
 from mrkd_edu.runtime.writing import whole_file
 
@@ -61,10 +61,11 @@ def grade_folder(
     limits = limits or Limits()
     kept_in = out.with_suffix("")
     (kept_in / "feedback").mkdir(parents=True, exist_ok=True)
+    rules = _rules(master, seed, limits)
     places, lock = list(range(jobs)), threading.Lock()
 
     def one(handed: Handed) -> tuple[Graded, bool]:
-        key = _key(handed.path, master, seed, limits)
+        key = _key(handed.path, rules)
         record = kept_in / f"{_file_name(handed.student)}.json"
         if (before := _kept(record, key)) is not None:
             return before, True
@@ -119,28 +120,23 @@ def write_table(out: Path, grades: Sequence[Graded], master: Master, students: S
         writer.writerows(lines)
 
 
-def write_export(out: Path, class_list: Path, grades: Sequence[Graded], students: Sequence[Student]) -> None:
+def write_export(out: Path, listed: ClassList, grades: Sequence[Graded]) -> None:
     """The class list as it came, with the grades in a new column: what Moodle and Canvas take in again.
 
     Args:
         out: of the new list.
-        class_list: the old one, a CSV with a heading.
+        listed: of `read_class`.
         grades: of one assignment.
-        students: of `read_class`, in the order of its lines.
     """
-    text = class_list.read_text(encoding="utf-8-sig")
-    mark = max(",;\t", key=text.splitlines()[0].count)
-    rows = list(csv.DictReader(text.splitlines(), delimiter=mark))
-    by_student = {find_student(graded.student, students): graded for graded in grades}
-    by_id = {student.id: graded for student, graded in by_student.items() if student is not None}
+    known = [student for student in listed.students if student is not None]
+    points = {find_student(graded.student, known): f"{graded.total:g}" for graded in grades}
     name = grades[0].assignment if grades else "points"
-    for row in rows:
-        values = {(value or "").strip() for value in row.values() if isinstance(value, str)}
-        own = next((student for student in students if student.id in values or student.name in values), None)
-        graded = by_id.get(own.id) if own is not None else None
-        row[name] = "" if own is None else f"{graded.total:g}" if graded is not None else "0"
+    rows = [
+        row | {name: "" if student is None else points.get(student, "0")}
+        for row, student in zip(listed.rows, listed.students, strict=True)
+    ]
     with whole_file(out, newline="") as file:
-        writer = csv.DictWriter(file, [*(h for h in rows[0] if h != name), name], delimiter=mark)
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=listed.separator)
         writer.writeheader()
         writer.writerows(rows)
 
@@ -172,16 +168,26 @@ def _file_name(student: str) -> str:
     return plain if plain == student else f"{plain}-{hashlib.blake2b(student.encode(), digest_size=4).hexdigest()}"
 
 
-def _key(path: Path, master: Master, seed: int, limits: Limits) -> str:
-    """Changes with everything that a grade depends on."""
+def _rules(master: Master, seed: int, limits: Limits) -> str:
+    """Changes with everything that all grades depend on: checks, grader, master, hidden inputs and limits."""
     package, digest = Path(mrkd_edu.__file__).parent, hashlib.blake2b(digest_size=16)
     own = [file for folder in ("checks", "assignments") for file in sorted((package / folder).glob("*.py"))]
-    theirs = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in [*own, master.path, *theirs]:
-        content = file.read_bytes()
-        digest.update(f"{file.name} {len(content)} ".encode() + content)
+    _take_in(digest, [*own, master.path])
     digest.update(repr((seed, limits)).encode())
     return digest.hexdigest()
+
+
+def _key(path: Path, rules: str) -> str:
+    """Changes with what was handed in, and with the rules."""
+    digest = hashlib.blake2b(rules.encode(), digest_size=16)
+    _take_in(digest, sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path])
+    return digest.hexdigest()
+
+
+def _take_in(digest: hashlib.blake2b, files: Sequence[Path]) -> None:
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.name} {len(content)} ".encode() + content)
 
 
 def _kept(record: Path, key: str) -> Graded | None:

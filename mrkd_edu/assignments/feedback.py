@@ -15,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from mrkd_edu.assignments.grade import Graded
-from mrkd_edu.assignments.master import Master
+from mrkd_edu.assignments.master import Master, mark
 
 NOTHING_RUNS = (
     '<meta http-equiv="Content-Security-Policy" '
@@ -37,9 +37,6 @@ def page(graded: Graded, master: Master, notebook: NotebookNode | None) -> str:
         graded: what was found.
         master: of the assignment.
         notebook: as it was handed in; None where it could not be read.
-
-    Raises:
-        RuntimeError: nbgrader is not installed.
     """
     title = f"{master.name}: {graded.student}"
     points = f"{graded.total:g} of {master.points:g} points"
@@ -48,8 +45,8 @@ def page(graded: Graded, master: Master, notebook: NotebookNode | None) -> str:
     if notebook is not None:
         try:
             return _as_html(_marked(graded, master, notebook, points), graded, master)
-        except ImportError as error:
-            raise RuntimeError("Feedback is made with nbgrader: pip install 'mrkd-edu[course]'") from error
+        except ImportError:
+            raise
         except Exception:  # of any kind: the notebook is a stranger's, and its points are to be said in any case
             graded.notes.append("The notebook itself cannot be shown as a page.")
     said = [f"{p.title}: {_number(graded.points.get(p.name))}. {graded.says.get(p.name, '')}" for p in master.parts]
@@ -63,8 +60,7 @@ def _marked(graded: Graded, master: Master, notebook: NotebookNode, points: str)
     titles = {part.title: part for part in master.parts if part.exercise}
     marked = copy.deepcopy(notebook)
     for cell in marked.cells:
-        own = cell.get("metadata", {}).get("nbgrader")
-        name = own.get("grade_id") if isinstance(own, dict) else None
+        name = mark(cell, "grade_id")
         cell.metadata = NotebookNode()
         if not isinstance(name, str):
             continue

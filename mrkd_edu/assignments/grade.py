@@ -14,7 +14,7 @@ from typing import Any
 import mrkd_edu
 from mrkd_edu.assignments.kit import write_kit
 from mrkd_edu.assignments.limits import Limits
-from mrkd_edu.assignments.master import Master, Part
+from mrkd_edu.assignments.master import NO_ANSWER, Master, Part, mark
 from mrkd_edu.assignments.sandbox import confined
 from mrkd_edu.assignments.submission import Cell, Submission, Unreadable, read_submission
 from mrkd_edu.assignments.wire import BadMessage, Gone, NothingCame, Unknown, Wire
@@ -101,7 +101,7 @@ def grade_submission(
     ):
         for part in master.parts:
             if part.exercise is None:
-                points, says = _by_hand(part, submission, master)
+                points, says = _by_hand(part, submission)
             else:
                 verdict = _verdict(find(part.exercise), session, seed)
                 points, says = (part.points if verdict.state == "right" else 0.0), verdict.says
@@ -111,10 +111,10 @@ def grade_submission(
     return graded
 
 
-def _by_hand(part: Part, submission: Submission, master: Master) -> tuple[float | None, str]:
+def _by_hand(part: Part, submission: Submission) -> tuple[float | None, str]:
     """None, to be graded; 0 where the answer is the one that was handed out."""
-    own = [c for c in submission.notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == part.name]
-    if not own or own[-1].source.strip() in ("", "YOUR ANSWER HERE"):
+    own = [cell for cell in submission.notebook.cells if mark(cell, "grade_id") == part.name]
+    if not own or own[-1].source.strip() in ("", NO_ANSWER):
         return 0.0, "Nothing is written."
     return None, "A person grades this."
 
@@ -185,7 +185,7 @@ class _Session:
             if time.perf_counter() > self.until:
                 raise Stopped(f"The notebook takes longer than {LONGEST:.0f} seconds in all.")
             self._begun += 1
-            wire, _ = self._stack.enter_context(
+            wire = self._stack.enter_context(
                 confined("mrkd_edu.assignments.worker", self.kit, self.limits, self.hide, self.place)
             )
             self._wire = wire
@@ -253,9 +253,8 @@ def suspicions(cells: Sequence[Cell]) -> list[str]:
     for cell in cells:
         if cell.imports:
             continue
-        lines = ("" if line.lstrip().startswith(("%", "!")) else line for line in cell.source.splitlines())
         try:
-            tree = ast.parse("\n".join(lines))
+            tree = ast.parse(cell.source)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue
         for node in ast.walk(tree):

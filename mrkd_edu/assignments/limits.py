@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
 
 try:
     import resource
@@ -35,11 +36,10 @@ class Limits:
 
     def bind(self) -> None:
         """Bind this process and all that it will begin."""
-        others = _processes_of_mine()
         for name, most in (
             ("RLIMIT_CPU", self.cpu),
             ("RLIMIT_DATA", self.memory),
-            ("RLIMIT_NPROC", self.processes + others),
+            ("RLIMIT_NPROC", self.processes + (_processes_of_mine() if resource else 0)),
             ("RLIMIT_NOFILE", self.files),
             ("RLIMIT_FSIZE", self.disk),
             ("RLIMIT_CORE", 0),
@@ -52,9 +52,7 @@ class Limits:
 def _processes_of_mine() -> int:
     """Threads of this user, which count against its limit of processes."""
     count = 0
-    with suppress(OSError):
-        for entry in Path("/proc").iterdir():
-            with suppress(OSError):
-                if entry.name.isdigit() and entry.stat().st_uid == os.geteuid():
-                    count += len(list((entry / "task").iterdir()))
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            count += process.num_threads() if process.uids().real == os.geteuid() else 0
     return count

@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
+NO_ANSWER = "YOUR ANSWER HERE"  # what a release has in the place of a written answer
 HOME = Path(__file__).resolve().parents[2] / "notebooks" / "assignments"
+
+
+def mark(cell: NotebookNode, name: str) -> Any:
+    """What nbgrader's metadata of a cell say under a name; None where they say nothing, or are no metadata."""
+    marks = cell.get("metadata", {}).get("nbgrader", {})
+    value = marks.get(name) if isinstance(marks, dict) else None
+    return value if isinstance(value, (str, bool, int, float)) else None
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,10 @@ class Master:
         """What is graded, in the order of the notebook."""
         found = []
         for cell in self.notebook.cells:
-            marks = cell.metadata.get("nbgrader", {})
-            if marks.get("grade"):
-                title = marks["grade_id"].removeprefix("test_")
-                exercise = None if marks["solution"] else f"{self.name}.{title}"
-                found.append(Part(marks["grade_id"], marks["points"], exercise))
+            if mark(cell, "grade"):
+                name = str(mark(cell, "grade_id"))
+                exercise = None if mark(cell, "solution") else f"{self.name}.{name.removeprefix('test_')}"
+                found.append(Part(name, mark(cell, "points"), exercise))
         return tuple(found)
 
     @property
@@ -71,9 +79,9 @@ class Master:
         """Those that a person gives."""
         return sum(part.points for part in self.parts if part.exercise is None)
 
-    def marks(self, name: str) -> NotebookNode | None:
+    def cell(self, name: str) -> NotebookNode | None:
         """The cell with this `grade_id`."""
-        return next((c for c in self.notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name), None)
+        return next((cell for cell in self.notebook.cells if mark(cell, "grade_id") == name), None)
 
 
 def assignment_of(notebook: NotebookNode) -> str | None:

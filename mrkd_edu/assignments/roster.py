@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,7 +87,21 @@ def student_of(path: Path) -> Handed:
     return Handed(path.name if path.is_dir() else path.stem, path)
 
 
-def read_class(path: Path) -> list[Student]:
+class ClassList(NamedTuple):
+    """A class list as it came, and who is meant by its lines.
+
+    Attributes:
+        rows: a dict of texts a line, under the words of the heading.
+        separator: comma, semicolon or tab.
+        students: of each line; None where it is nobody's, such as Canvas's second line.
+    """
+
+    rows: list[dict[str, str]]
+    separator: str
+    students: list[Student | None]
+
+
+def read_class(path: Path) -> ClassList:
     """A class list: a CSV file with a heading, as Moodle and Canvas export it or as one writes it by hand.
 
     Args:
@@ -96,9 +110,9 @@ def read_class(path: Path) -> list[Student]:
     Raises:
         ValueError: no column holds an id or a name.
     """
-    text = path.read_text(encoding="utf-8-sig")
-    dialect = max(",;\t", key=text.splitlines()[0].count) if text.strip() else ","
-    rows = list(csv.DictReader(text.splitlines(), delimiter=dialect))
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    rows = list(csv.DictReader(lines, delimiter=separator))
     heading = {str(h).strip().lower(): str(h) for h in (rows[0] if rows else {})}
     column = {kind: next((heading[n] for n in names if n in heading), None) for kind, names in COLUMNS.items()}
     if column["id"] == column["name"]:  # `Student` alone is a name, beside a name it is an id
@@ -108,14 +122,16 @@ def read_class(path: Path) -> list[Student]:
             f"{path.name} names no students: none of its columns is called {', '.join(COLUMNS['id'][:3])} or name. "
             f"It has {', '.join(heading.values()) or 'none'}."
         )
-    students = []
-    for row in rows:
-        said = {kind: (row.get(name) or "").strip() if name else "" for kind, name in column.items()}
-        name = said["name"] or f"{said['first']} {said['last']}".strip()
-        key = said["id"] or said["email"] or name
-        if key and not key.lower().startswith("points possible"):  # Canvas's second line
-            students.append(Student(key, name or key, said["email"]))
-    return students
+    return ClassList(rows, separator, [_student(row, column) for row in rows])
+
+
+def _student(row: Mapping[str, str | None], column: Mapping[str, str | None]) -> Student | None:
+    said = {kind: (row.get(name) or "").strip() if name else "" for kind, name in column.items()}
+    name = said["name"] or f"{said['first']} {said['last']}".strip()
+    key = said["id"] or said["email"] or name
+    if not key or key.lower().startswith("points possible"):  # Canvas's second line
+        return None
+    return Student(key, name or key, said["email"])
 
 
 def find_student(name: str, students: Sequence[Student]) -> Student | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,15 +20,20 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from mrkd_edu.assignments.limits import Limits, resource
 from mrkd_edu.assignments.wire import Wire
 
 FIRST_USER = 61_000  # as root: work is graded as a user who owns nothing, another one for each place in line
 LOOK = 0.25  # seconds between two looks at what the processes take
 SET_UP = """
+IFS='
+'
 mount -t tmpfs -o size=$DISK$OWNER none "$HOME" || exit 71
 for folder in $HIDDEN; do mount -t tmpfs -o size=4k,mode=555 none "$folder" || exit 72; done
-while read -r _ place _; do
+while IFS=' ' read -r _ place _; do
+  place=$(printf '%b' "$place")
   case "$place" in "$HOME"|/proc*) ;; *) mount -o remount,bind,ro "$place" 2>/dev/null;; esac
 done < /proc/self/mounts
 test -w / && exit 73
@@ -79,7 +83,7 @@ def walls() -> Walls:
 @contextmanager
 def confined(
     module: str, kit: Path, limits: Limits, hide: Sequence[Path] = (), place: int = 0
-) -> Iterator[tuple[Wire, subprocess.Popen[bytes]]]:
+) -> Iterator[Wire]:
     """A process that runs a module of the kit behind walls, with a wire to it. It has ended when the block is left.
 
     Args:
@@ -98,7 +102,7 @@ def confined(
         to_worker, from_worker = (-1, to_worker[1]), (from_worker[0], -1)
         try:
             with _watched(process, limits):
-                yield Wire(from_worker[0], to_worker[1]), process
+                yield Wire(from_worker[0], to_worker[1])
         finally:
             _end(process)
     finally:
@@ -136,7 +140,7 @@ def _walled(
     """A command behind namespaces, and the variables that its set-up reads."""
     drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
     drop += [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user is not None else []
-    names = " ".join(str(folder.resolve()) for folder in hide if folder.is_dir() and " " not in str(folder.resolve()))
+    names = "\n".join(str(folder.resolve()) for folder in hide if folder.is_dir())
     owner = "" if user is None else f",uid={user},gid={user}"
     settings = {"HOME": str(home), "HIDDEN": names, "OWNER": owner, "DISK": str(limits.disk)}
     return [*_unshare(), "sh", "-c", SET_UP, "sh", *drop, *command], {"PATH": os.environ.get("PATH", "")} | settings
@@ -158,54 +162,42 @@ def _watched(process: subprocess.Popen[bytes], limits: Limits) -> Iterator[None]
     def look() -> None:
         while not stop.wait(LOOK):
             kin = _kin(process.pid)
-            if len(kin) > limits.processes or sum(map(_resident, kin)) > limits.memory:
+            if len(kin) > limits.processes or sum(map(_own_memory, kin)) > limits.memory:
                 _kill(process)
                 return
 
     watcher = threading.Thread(target=look, daemon=True)
-    if sys.platform == "linux":
-        watcher.start()
+    watcher.start()
     try:
         yield
     finally:
         stop.set()
-        if watcher.is_alive():
-            watcher.join()
+        watcher.join()
 
 
-def _kin(pid: int) -> list[int]:
-    """A process and all that descend from it, on Linux."""
-    found: list[int] = []
-    rest = [pid]
-    while rest and len(found) < 5000:
-        found.append(rest.pop())
-        with suppress(OSError, ValueError):
-            for task in Path(f"/proc/{found[-1]}/task").iterdir():
-                rest += map(int, (task / "children").read_text().split())
-    return found
+def _kin(pid: int) -> list[psutil.Process]:
+    """A process and all that descend from it."""
+    with suppress(psutil.Error):
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    return []
 
 
-def _resident(pid: int) -> int:
-    """Bytes of memory that a process takes, shared ones left out."""
-    with suppress(OSError, ValueError, IndexError):
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-        return (int(fields[1]) - int(fields[2])) * resource.getpagesize()
+def _own_memory(process: psutil.Process) -> int:
+    """Bytes of memory that a process takes, shared ones left out where the system tells them."""
+    with suppress(psutil.Error):
+        found = process.memory_info()
+        return int(found.rss - getattr(found, "shared", 0))
     return 0
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that belong to its group; with namespaces, all that it ever began."""
+    """End a process and all that descend from it; with namespaces, all that it ever began."""
     _kill(process)
     process.wait()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    kin = _kin(process.pid) if sys.platform == "linux" else []
-    with suppress(ProcessLookupError, PermissionError):
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    for pid in kin:  # what has left the group
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    for each in _kin(process.pid):
+        with suppress(psutil.Error):
+            each.kill()

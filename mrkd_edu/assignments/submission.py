@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import nbformat
 from nbformat import NotebookNode
 
-from mrkd_edu.assignments.master import Master, assignment_of
+from mrkd_edu.assignments.master import Master, assignment_of, mark
 
 LARGEST = 20 * 2**20  # bytes of a notebook
 MOST_CELLS = 400
@@ -21,7 +21,7 @@ class Cell(NamedTuple):
     """A code cell to run.
 
     Attributes:
-        source: of it.
+        source: of it, plain Python.
         imports: it is a given cell, of which only the imports are run.
     """
 
@@ -62,7 +62,7 @@ def read_submission(path: Path, master: Master) -> Submission:
     notebook = _upgraded(_json(_content(path, master, notes)), notes)
     found = assignment_of(notebook)
     known = {part.title for part in master.parts}
-    own = {_mark(cell, "grade_id") for cell in notebook.cells}
+    own = {mark(cell, "grade_id") for cell in notebook.cells}
     if found is not None and found != master.name:
         raise Unreadable(f"This is the notebook of {found}. {master.name} was asked for.")
     if found is None and not own & known:
@@ -164,28 +164,26 @@ def _upgraded(found: dict[str, Any], notes: list[str]) -> NotebookNode:
     return notebook
 
 
-def _mark(cell: NotebookNode, name: str) -> Any:
-    marks = cell.get("metadata", {}).get("nbgrader", {})
-    value = marks.get(name) if isinstance(marks, dict) else None
-    return value if isinstance(value, (str, bool, int, float)) else None
+def _plain(source: str) -> str:
+    """Without the lines that only IPython understands; the others keep their numbers."""
+    return "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
 
 
 def _sort_cells(submission: Submission, master: Master) -> None:
     """The student's code from the submission, imports of given cells from the master, tests from nowhere."""
     given = {}
     for cell in master.notebook.cells:
-        marks = cell.metadata.get("nbgrader", {})
-        if cell.cell_type == "code" and marks.get("locked"):
-            given[marks["grade_id"]] = None if marks.get("grade") else cell.source
-    submission.cells = [Cell(source, True) for source in given.values() if source is not None]
+        if cell.cell_type == "code" and mark(cell, "locked"):
+            given[mark(cell, "grade_id")] = None if mark(cell, "grade") else cell.source
+    submission.cells = [Cell(_plain(source), True) for source in given.values() if source is not None]
     seen: list[str] = []
     for cell in submission.notebook.cells:
-        name = _mark(cell, "grade_id")
+        name = mark(cell, "grade_id")
         if isinstance(name, str):
             seen.append(name)
         if cell.cell_type == "code" and name not in given:
-            submission.cells.append(Cell(cell.source, False))
-    wanted = {_mark(c, "grade_id") for c in master.notebook.cells if _mark(c, "solution")}
+            submission.cells.append(Cell(_plain(cell.source), False))
+    wanted = {mark(c, "grade_id") for c in master.notebook.cells if mark(c, "solution")}
     if lost := sorted(str(name) for name in wanted - set(seen)):
         submission.notes.append(f"Cells are missing: {', '.join(lost)}.")
     if twice := sorted({name for name in seen if seen.count(name) > 1 and name in wanted}):

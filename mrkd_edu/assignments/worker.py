@@ -53,7 +53,6 @@ def _module() -> dict[str, Any]:
 def _cell(wanted: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     """Execute a cell; of a given one (`imports`) the imports alone, as many as there are."""
     source, name = str(wanted["source"]), f"<cell {wanted['number']}>"
-    source = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     try:
         tree = ast.parse(source, name)

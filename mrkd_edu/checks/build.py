@@ -44,15 +44,12 @@ def build(name: str) -> Callable[[Any], Any]:
 
     def check(mine: Function) -> Function:
         verdict = judge(exercise, mine)
-        if verdict.state == "right":
-            print(f"\N{CHECK MARK} {exercise.title}: right. {verdict.says}")
-            if (source := source_of(mine)) is not None:
-                notes.keep("solved", name, source)
-                own_file.write()
-        elif verdict.state == "wrong":
-            print(f"\N{BALLOT X} {exercise.title}: not yet. {verdict.says}\n  The lesson goes on with the library's.")
-        else:
-            print(f"{exercise.title}: {verdict.says}")
+        print(verdict.line(exercise.title))
+        if verdict.state == "wrong":
+            print("  The lesson goes on with the library's.")
+        elif verdict.state == "right" and (source := source_of(mine)) is not None:
+            notes.keep("solved", name, source)
+            own_file.write()
         progress.refresh(name.split(".", 1)[0])
         return mine if verdict.state == "right" else exercise.answer
 

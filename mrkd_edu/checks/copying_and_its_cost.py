@@ -18,7 +18,7 @@ from torch import Tensor
 from mrkd_edu.checks import probes
 from mrkd_edu.checks.catalogue import find
 from mrkd_edu.checks.exercise import Cases, Exercise, Mistake
-from mrkd_edu.checks.inputs import noise, seeded
+from mrkd_edu.checks.inputs import fine_to_coarse, other_sizes, seeded
 from mrkd_edu.checks.measuring import auroc
 from mrkd_edu.distance import anomaly_map, unit
 from mrkd_edu.leakage import mask_at_scale
@@ -191,26 +191,11 @@ FILES = {  # images, height, width, whether an older submission is there
 }
 
 
-def _others(sizes: Mapping[str, tuple[int, ...]], seed: int, keep: Sequence[int] = ()) -> dict[str, tuple[int, ...]]:
-    """Other sizes of the same kinds. What is 1 or 0 stays so, and what stands at the places `keep`."""
-    rng = np.random.default_rng(seed)
-    return {
-        what: tuple(n if n < 2 or i in keep else n + int(rng.integers(1, 4)) for i, n in enumerate(each))
-        for what, each in sizes.items()
-    }
-
-
-def _maps(batch: int, h: int, w: int, channels: Sequence[int], seed: int) -> list[Tensor]:
-    """Maps fine to coarse, the coarsest (h, w), each twice as large as the next."""
-    last = len(channels) - 1
-    return [noise(batch, c, h << (last - k), w << (last - k), seed=seed + k) for k, c in enumerate(channels)]
-
-
 def _of_leakage(seed: int = 0, sizes: Mapping[str, tuple[int, ...]] = PAIRS) -> Cases:
     cases = {}
     for i, (what, (batch, h, w, cell, *channels)) in enumerate(sizes.items()):
         chance = seeded(seed + i)
-        t, s, between = (_maps(batch, h, w, channels, seed + 90 * i + 30 * j) for j in range(3))
+        t, s, between = (fine_to_coarse(batch, h, w, channels, seed + 90 * i + 30 * j) for j in range(3))
         share = torch.linspace(0.1, 0.8, batch)[:, None, None, None]  # of what is copied
         lengths = [torch.ones(()) for _ in t]
         if what == "long and short features":
@@ -239,7 +224,7 @@ def _of_leakage(seed: int = 0, sizes: Mapping[str, tuple[int, ...]] = PAIRS) -> 
 def _of_maps(seed: int = 0, sizes: Mapping[str, tuple[int, ...]] = SIDES) -> Cases:
     cases = {}
     for i, (what, (batch, h, w, size, *channels)) in enumerate(sizes.items()):
-        t, s, t_defect, s_defect = (_maps(batch, h, w, channels, seed + 90 * i + 20 * j) for j in range(4))
+        t, s, t_defect, s_defect = (fine_to_coarse(batch, h, w, channels, seed + 90 * i + 20 * j) for j in range(4))
         if what == "no defect":
             t_defect, s_defect = ([m.clone() for m in maps] for maps in (t, s))
         if what == "large and small numbers":
@@ -507,7 +492,7 @@ EXERCISES = (
         name="A4.leakage",
         answer=leakage,
         cases=_of_leakage,
-        hidden=lambda seed: _of_leakage(3000 + 1000 * seed, _others(PAIRS, seed, keep=(3,))),
+        hidden=lambda seed: _of_leakage(3000 + 1000 * seed, other_sizes(PAIRS, seed, keep=(3,))),
         tolerance=3e-3,
         mistakes=(
             *(Mistake(_leaks(m.answer), m.says) for m in find("04.leakage").mistakes if "Exercise 2" not in m.says),
@@ -539,7 +524,7 @@ EXERCISES = (
         name="A4.without_copying",
         answer=without_copying,
         cases=_of_maps,
-        hidden=lambda seed: _of_maps(3000 + 1000 * seed, _others(SIDES, seed)),
+        hidden=lambda seed: _of_maps(3000 + 1000 * seed, other_sizes(SIDES, seed)),
         mistakes=(
             Mistake(
                 _summed(lambda normal, defective: ((defective[0], normal[1]), defective)),
@@ -584,7 +569,7 @@ EXERCISES = (
         name="A4.ceiling",
         answer=ceiling,
         cases=_of_ceiling,
-        hidden=lambda seed: _of_ceiling(3000 + seed, _others(IMAGES, seed)),
+        hidden=lambda seed: _of_ceiling(3000 + seed, other_sizes(IMAGES, seed)),
         mistakes=(
             Mistake(
                 _ordered(lambda good, bad: (bad[:, None] > good).mean()),
@@ -625,7 +610,7 @@ EXERCISES = (
         name="A4.paired_interval",
         answer=paired_interval,
         cases=_of_interval,
-        hidden=lambda seed: _of_interval(3000 + seed, _others(SEEDS, seed, keep=(1,))),
+        hidden=lambda seed: _of_interval(3000 + seed, other_sizes(SEEDS, seed, keep=(1,))),
         mistakes=(
             Mistake(
                 _reaching(lambda one, other, level: _t(level, len(one) - 1) * _error(one, other), turn=-1),
@@ -673,7 +658,7 @@ EXERCISES = (
         name="A4.compared",
         answer=compared,
         cases=_of_tables,
-        hidden=lambda seed: _of_tables(3000 + seed, _others(TABLES, seed)),
+        hidden=lambda seed: _of_tables(3000 + seed, other_sizes(TABLES, seed)),
         mistakes=(
             Mistake(
                 lambda rows, base, measure: compared([r for r in rows if r[measure] != 0], base, measure),
@@ -709,7 +694,7 @@ EXERCISES = (
         answer=challenge_files,
         probe=probes.submission,
         cases=_of_files,
-        hidden=lambda seed: _of_files(3000 + seed, _others(FILES, seed)),
+        hidden=lambda seed: _of_files(3000 + seed, other_sizes(FILES, seed)),
         mistakes=(
             Mistake(_written(header=False), "The first row, `image,score`, is missing."),
             *(

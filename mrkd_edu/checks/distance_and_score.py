@@ -15,14 +15,13 @@ from torch import Tensor
 from mrkd_edu import metrics
 from mrkd_edu.checks import measuring, probes, reverse_distillation, welcome
 from mrkd_edu.checks.exercise import Exercise, Mistake
-from mrkd_edu.checks.inputs import seeded
+from mrkd_edu.checks.inputs import VISIBLE, different_sizes, drawing, seeded
 from mrkd_edu.distance import add_scales, cosine_distance, distillation_loss, enlarge, gaussian_blur, image_score, unit
 from mrkd_edu.distance import anomaly_map as papers_map
 
 Array = np.ndarray
 Maps = Sequence[Tensor]
 Cases = Mapping[str, tuple[Any, ...]]
-VISIBLE = -1  # the seed of the inputs that everybody sees; hidden ones have seeds from 0 on
 HALF_OVERFLOWS = (
     "Right for float32, not for half precision: its largest number is 65504, and sums of squares are larger. Turn both "
     "maps into float32 first."
@@ -82,21 +81,12 @@ def floored_distance(t: Tensor, s: Tensor, floor: float) -> Tensor:
 # ---- what they are tried on ----------------------------------------------------------------------------------
 
 
-def _rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed - VISIBLE)
-
-
-def _sizes(rng: np.random.Generator, low: int, high: int, number: int) -> list[int]:
-    """Different numbers in [low, high), so that axes are never mixed up unseen."""
-    return [int(n) for n in rng.permutation(np.arange(low, high))[:number]]
-
-
 class _Draws:
     """Maps that are drawn one after another from one seed."""
 
     def __init__(self, seed: int):
         self.generator = seeded(seed - VISIBLE)
-        self.rng = _rng(seed)
+        self.rng = drawing(seed)
 
     def pair(self, *shape: int) -> tuple[Tensor, Tensor]:
         """Maps of teacher and student (B, C, h, w) that agree more or less from place to place, of many lengths."""
@@ -112,7 +102,7 @@ class _Draws:
 
 def _of_distance(seed: int) -> Cases:
     draw = _Draws(seed)
-    b, c, h, w = _sizes(draw.rng, 3, 10, 4)
+    b, c, h, w = different_sizes(draw.rng, 3, 10, 4)
     t, s = draw.pair(b, c, h, w)
     empty_t, empty_s = (x.clone() for x in draw.pair(2, w, c, b))
     empty_t[:, :, 0], empty_s[:, :, :, -1] = 0, 0
@@ -132,7 +122,7 @@ def _of_distance(seed: int) -> Cases:
 
 def _of_losses(seed: int) -> Cases:
     draw = _Draws(seed)
-    b, c1, c2, c3 = _sizes(draw.rng, 3, 10, 4)
+    b, c1, c2, c3 = different_sizes(draw.rng, 3, 10, 4)
     h, w = (int(n) for n in 4 * draw.rng.permutation(np.arange(1, 5))[:2])
     T, S = draw.scales(b, (c1, c2, c3), h, w)
     uneven = [t.clone() for t in T]
@@ -152,7 +142,7 @@ def _of_losses(seed: int) -> Cases:
 
 def _of_image_size(seed: int) -> Cases:
     draw = _Draws(seed)
-    b, h, w, n = _sizes(draw.rng, 3, 9, 4)
+    b, h, w, n = different_sizes(draw.rng, 3, 9, 4)
 
     def drawn(*shape: int) -> Tensor:
         return torch.rand(shape, generator=draw.generator)
@@ -172,7 +162,7 @@ def _of_image_size(seed: int) -> Cases:
 
 def _of_map(seed: int) -> Cases:
     draw = _Draws(seed)
-    b, c1, c2, c3 = _sizes(draw.rng, 3, 10, 4)
+    b, c1, c2, c3 = different_sizes(draw.rng, 3, 10, 4)
     h, w = (int(n) for n in 4 * draw.rng.permutation(np.arange(2, 5))[:2])
     halves = draw.scales(2, (c2, 12), w, h)
     return {
@@ -187,7 +177,7 @@ def _of_map(seed: int) -> Cases:
 
 def _of_scores(seed: int) -> Cases:
     draw = _Draws(seed)
-    b, h, w, n = _sizes(draw.rng, 3, 12, 4)
+    b, h, w, n = different_sizes(draw.rng, 3, 12, 4)
 
     def drawn(*shape: int) -> Tensor:
         return torch.rand(shape, generator=draw.generator)
@@ -221,8 +211,8 @@ def _scored(rng: np.random.Generator, regions: Array, strength: float = 1.5) -> 
 
 
 def _of_pro(seed: int) -> Cases:
-    rng = _rng(seed)
-    n, h, w, m = _sizes(rng, 3, 10, 4)
+    rng = drawing(seed)
+    n, h, w, m = different_sizes(rng, 3, 10, 4)
     regions, other = _blobs(rng, n, h, w + 2, good=1), _blobs(rng, 1, m + 3, h + 2, good=0)
     sizes = np.zeros((2, 9, w + 8), int)
     sizes[0, :7, :5], sizes[0, 8, 9], sizes[1, 4:6, 3:5] = 1, 2, 3  # a large region, a pixel, another image
@@ -239,8 +229,8 @@ def _of_pro(seed: int) -> Cases:
 
 
 def _of_aupro(seed: int) -> Cases:
-    rng = _rng(seed)
-    n, h, w, m = _sizes(rng, 4, 10, 4)
+    rng = drawing(seed)
+    n, h, w, m = different_sizes(rng, 4, 10, 4)
     regions, other = _blobs(rng, n, h, w, good=2), _blobs(rng, 1, m + 3, h + 3, good=0)
     hot = _scored(rng, regions)
     hot[-1, 0, 0] = 9.0  # a good image has the hottest pixel
@@ -265,7 +255,7 @@ def _of_aupro(seed: int) -> Cases:
 
 def _of_floors(seed: int) -> Cases:
     draw = _Draws(seed)
-    b, c, h, w = _sizes(draw.rng, 3, 10, 4)
+    b, c, h, w = different_sizes(draw.rng, 3, 10, 4)
     t, s = draw.pair(b, c, h, w)
     empty, any_student = draw.pair(2, w, c, b)
     empty = empty.clone()

@@ -103,6 +103,16 @@ class Verdict(NamedTuple):
     state: str
     says: str
 
+    def line(self, title: str) -> str:
+        """The verdict on the function of this name, for whoever wrote it.
+
+        Example:
+            >>> print(Verdict("right", "Checked: one image.").line("pro"))
+            \u2713 pro: right. Checked: one image.
+        """
+        begin = {"right": f"\N{CHECK MARK} {title}: right.", "wrong": f"\N{BALLOT X} {title}: not yet."}
+        return f"{begin.get(self.state, f'{title}:')} {self.says}"
+
 
 def judge(exercise: Exercise, mine: Function) -> Verdict:
     """Hold a learner's function against the library's.

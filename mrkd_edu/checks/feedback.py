@@ -30,11 +30,9 @@ def check(name: str, mine: Any) -> None:
     """
     exercise = find(name)
     verdict = judge(exercise, mine)
-    print({
-        "right": f"\N{CHECK MARK} {exercise.title}: right. {verdict.says}",
-        "wrong": f"\N{BALLOT X} {exercise.title}: not yet. {verdict.says}",
-        "untouched": f"{exercise.title}: not written yet.",
-    }[verdict.state])
+    if verdict.state == "untouched":
+        verdict = Verdict(verdict.state, "not written yet.")
+    print(verdict.line(exercise.title))
 
 
 def graded(name: str, mine: Any, seed: int = SEED) -> Verdict:

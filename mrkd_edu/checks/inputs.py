@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+VISIBLE = -1  # the seed of the inputs that everybody sees; hidden ones have seeds from 0 on
 
 def seeded(seed: int) -> torch.Generator:
     """A generator of its own, so that a check draws the same numbers every time."""
@@ -19,6 +23,33 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
         (True, False)
     """
     return torch.randn(*shape, generator=seeded(seed))
+
+
+def drawing(seed: int) -> np.random.Generator:
+    """numpy's generator for inputs of an assignment, visible or hidden."""
+    return np.random.default_rng(seed - VISIBLE)
+
+
+def different_sizes(rng: np.random.Generator, low: int, high: int, number: int) -> list[int]:
+    """Different numbers in [low, high), so that sides and axes are never mixed up unseen."""
+    return [int(n) for n in rng.permutation(np.arange(low, high))[:number]]
+
+
+def other_sizes(
+    sizes: Mapping[str, tuple[int, ...]], seed: int, keep: Sequence[int] = ()
+) -> dict[str, tuple[int, ...]]:
+    """Other sizes of the same kinds. What is 1 or 0 stays so, and what stands at the places `keep`."""
+    rng = np.random.default_rng(seed)
+    return {
+        what: tuple(n if n < 2 or i in keep else n + int(rng.integers(1, 4)) for i, n in enumerate(each))
+        for what, each in sizes.items()
+    }
+
+
+def fine_to_coarse(batch: int, h: int, w: int, channels: Sequence[int], seed: int) -> list[Tensor]:
+    """Maps of several scales, the coarsest (h, w), each twice as large as the next."""
+    last = len(channels) - 1
+    return [noise(batch, c, h << (last - k), w << (last - k), seed=seed + k) for k, c in enumerate(channels)]
 
 
 class SmallModel(nn.Module):

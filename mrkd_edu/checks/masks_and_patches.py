@@ -13,14 +13,13 @@ from torch import Tensor
 from mrkd_edu.checks import probes
 from mrkd_edu.checks.exercise import Exercise, Mistake
 from mrkd_edu.checks.image_masking import WRAPPED
-from mrkd_edu.checks.inputs import seeded
+from mrkd_edu.checks.inputs import VISIBLE, different_sizes, drawing, seeded
 from mrkd_edu.ilm import NOISE_FLOOR, Box, rescaled_patch, visible_change
 from mrkd_edu.lessons.image_masking import rim_jump
 
 Array = np.ndarray
 Rectangle = tuple[int, int, int, int]  # top, left, height, width
 Cases = Mapping[str, tuple[Any, ...]]
-VISIBLE = -1  # the seed of the inputs that everybody sees; hidden ones have seeds from 0 on
 
 
 def cut_and_rescale(source: Array, cut: Rectangle, height: int, width: int) -> Array:
@@ -135,10 +134,6 @@ def _solved(right: Array, place: Array) -> Array:
 # ---- what they are tried on ----------------------------------------------------------------------------------
 
 
-def _rng(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed - VISIBLE)
-
-
 def _picture(rng: np.random.Generator, height: int, width: int) -> Array:
     return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
 
@@ -149,16 +144,11 @@ def _box(rng: np.random.Generator, shape: tuple[int, ...], height: int, width: i
     return int(top), int(left), height, width
 
 
-def _sizes(rng: np.random.Generator, low: int, high: int, number: int) -> list[int]:
-    """Different numbers in [low, high), so that sides are never mixed up unseen."""
-    return [int(n) for n in rng.permutation(np.arange(low, high))[:number]]
-
-
 def _of_cutting(seed: int) -> Cases:
-    rng = _rng(seed)
-    wide, high = (_picture(rng, *sorted(_sizes(rng, 28, 50, 2), reverse=upright)) for upright in (False, True))
-    square = _picture(rng, *2 * _sizes(rng, 20, 40, 1))
-    h, w, small, large = _sizes(rng, 6, 14, 4)
+    rng = drawing(seed)
+    wide, high = (_picture(rng, *sorted(different_sizes(rng, 28, 50, 2), reverse=upright)) for upright in (False, True))
+    square = _picture(rng, *2 * different_sizes(rng, 20, 40, 1))
+    h, w, small, large = different_sizes(rng, 6, 14, 4)
     return {
         "the size it has": (wide, _box(rng, wide.shape, h, w), h, w),
         "a smaller one": (high, _box(rng, high.shape, 2 * h + 1, 2 * w), small, large),
@@ -171,10 +161,10 @@ def _of_cutting(seed: int) -> Cases:
 
 
 def _of_pasting(seed: int) -> Cases:
-    rng = _rng(seed)
-    image, source = (_picture(rng, *_sizes(rng, 24, 44, 2)) for _ in range(2))
+    rng = drawing(seed)
+    image, source = (_picture(rng, *different_sizes(rng, 24, 44, 2)) for _ in range(2))
     high, wide = image.shape[:2]
-    h, w, a, b = _sizes(rng, 7, 14, 4)
+    h, w, a, b = different_sizes(rng, 7, 14, 4)
 
     def cut(height: int, width: int) -> Rectangle:
         return _box(rng, tuple(np.minimum(source.shape, image.shape)), height, width)
@@ -192,8 +182,8 @@ def _of_pasting(seed: int) -> Cases:
 
 
 def _of_change(seed: int) -> Cases:
-    rng = _rng(seed)
-    h, w, a, b = _sizes(rng, 8, 20, 4)
+    rng = drawing(seed)
+    h, w, a, b = different_sizes(rng, 8, 20, 4)
     picture = _picture(rng, h, w)
     grey = np.full((a, b, 3), int(rng.integers(60, 190)), np.uint8)
     box = (slice(2, 6), slice(1, 7))
@@ -224,7 +214,7 @@ _STEPS = np.array([0, 3, 4, 252, 253])  # 252 and 253 are -4 and -3 in uint8
 
 def _of_masks(seed: int) -> Cases:
     draws = seeded(seed - VISIBLE)
-    b, h, w, n = _sizes(_rng(seed), 3, 12, 4)
+    b, h, w, n = different_sizes(drawing(seed), 3, 12, 4)
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=draws)
@@ -242,8 +232,8 @@ def _of_masks(seed: int) -> Cases:
 
 
 def _of_blending(seed: int) -> Cases:
-    rng = _rng(seed)
-    h, w, a, b = _sizes(rng, 4, 10, 4)
+    rng = drawing(seed)
+    h, w, a, b = different_sizes(rng, 4, 10, 4)
 
     def grey(height: int, width: int) -> Array:
         return rng.uniform(0, 255, (height, width))
@@ -268,8 +258,8 @@ def _of_blending(seed: int) -> Cases:
 
 
 def _of_seams(seed: int) -> Cases:
-    rng = _rng(seed)
-    high, wide, h, w = (*_sizes(rng, 20, 34, 2), *_sizes(rng, 5, 12, 2))
+    rng = drawing(seed)
+    high, wide, h, w = (*different_sizes(rng, 20, 34, 2), *different_sizes(rng, 5, 12, 2))
     grey = rng.integers(0, 256, (high, wide), dtype=np.uint8)
     pasted = np.full((high, wide), 20, np.uint8)
     top, left = 2 + int(rng.integers(4)), 3 + int(rng.integers(4))

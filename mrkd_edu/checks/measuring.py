@@ -37,8 +37,12 @@ def aupro(fpr: Array, pro: Array, limit: float) -> float:
         pro: of these points, (P,).
         limit: of the false-positive rate.
     """
-    x = np.append(fpr[fpr <= limit], limit)
-    y = np.append(pro[fpr <= limit], np.interp(limit, fpr, pro))
+    return _area_to(fpr, pro, limit, fpr <= limit)
+
+
+def _area_to(fpr: Array, pro: Array, limit: float, kept: Array) -> float:
+    """The same with the points that are `kept`, and one at the limit."""
+    x, y = np.append(fpr[kept], limit), np.append(pro[kept], np.interp(limit, fpr, pro))
     return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit)
 
 
@@ -131,11 +135,6 @@ def _f1(scores: Array, labels: Array, t: float, good: int = 1) -> float:
     return 2 * right / max(1.0, float(called.sum() + (labels == good).sum()))
 
 
-def _without_the_limit(fpr: Array, pro: Array, limit: float) -> float:
-    x, y = np.append(fpr[fpr < limit], limit), np.append(pro[fpr < limit], np.interp(limit, fpr, pro))
-    return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / limit)
-
-
 def _f1_without_the_defective(scores: Array, labels: Array) -> float:
     found = [(2.0 * (labels[scores > t] == 1).sum(), (scores > t).sum()) for t in (-np.inf, *np.unique(scores))]
     return max(float(twice / max(called, 1)) for twice, called in found)
@@ -213,7 +212,7 @@ EXERCISES = (
         cases=_of_area,
         mistakes=(
             Mistake(
-                _without_the_limit,
+                lambda fpr, pro, limit: _area_to(fpr, pro, limit, fpr < limit),
                 "Nearly: where the curve jumps just at the limit, the piece before it ends at the foot of the jump. "
                 "Keep the points with `fpr <= limit`.",
             ),
@@ -289,7 +288,7 @@ EXERCISES = (
                 "That can be more than 1. Below the line stand the called images *and* the defective ones.",
             ),
             Mistake(
-                lambda s, y: _f1(s, y, float(np.sort(s)[-2])) if len(s) > 1 else 0.0,
+                lambda s, y: _f1(s, y, float(s[-1])),
                 "That is the F1 of the last threshold. Keep the best of all.",
             ),
             Mistake(

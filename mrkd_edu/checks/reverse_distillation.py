@@ -154,6 +154,12 @@ def _examine_student(mine: Callable[..., Any]) -> str | None:
             return f"For {what} its maps have the shapes {shapes}; they should be those of the teacher, {wanted}."
     torch.manual_seed(0)
     student, maps = mine(CHANNELS, 16), _maps(3, CHANNELS, SIDE, 2)
+    known = sum(p.numel() for p in student.parameters())
+    if known < 100_000:
+        return (
+            "Most of its layers are unknown to the optimiser: layers in a plain Python list or dict do not register. "
+            "Put them into `nn.ModuleList`."
+        )
     answers = student(maps)
     if any(bool((a >= 0).all()) for a in answers):
         return (

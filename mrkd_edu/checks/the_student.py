@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from mrkd_edu.checks import probes
 from mrkd_edu.checks.exercise import Cases, Exercise, Mistake
 from mrkd_edu.checks.feature_masking import GenerationModule
-from mrkd_edu.checks.inputs import noise, seeded
+from mrkd_edu.checks.inputs import fine_to_coarse, noise, other_sizes, seeded
 
 Maps = Sequence[Tensor]
 Sizes = Mapping[str, tuple[int, ...]]
@@ -209,12 +208,6 @@ def drawn(module: nn.Module, seed: int) -> dict[str, Tensor]:
     return weights
 
 
-def _others(sizes: Sizes, seed: int) -> Sizes:
-    """Other sizes of the same kinds. What is 1 stays 1."""
-    rng = np.random.default_rng(seed)
-    return {what: tuple(n if n == 1 else n + int(rng.integers(1, 4)) for n in each) for what, each in sizes.items()}
-
-
 def _even(sizes: Sizes) -> Sizes:
     """The same with a coarsest map of even sides, which can be halved and doubled."""
     return {what: (*s[:2], s[2] // 2 * 2, s[3] // 2 * 2, *s[4:]) for what, s in sizes.items()}
@@ -232,16 +225,10 @@ def _of_stage(seed: int = 0, sizes: Sizes = STAGES) -> Cases:
     return cases
 
 
-def _maps(batch: int, h: int, w: int, channels: Sequence[int], seed: int) -> list[Tensor]:
-    """Maps fine to coarse, the coarsest (h, w), each twice as large as the next."""
-    last = len(channels) - 1
-    return [noise(batch, c, h << (last - k), w << (last - k), seed=seed + k) for k, c in enumerate(channels)]
-
-
 def _of_scales(network: Callable[..., nn.Module], seed: int, sizes: Sizes) -> Cases:
     cases = {}
     for i, (what, (width, batch, h, w, *channels)) in enumerate(sizes.items()):
-        maps = [m * _size_of(what) for m in _maps(batch, h, w, channels, seed + 9 * i)]
+        maps = [m * _size_of(what) for m in fine_to_coarse(batch, h, w, channels, seed + 9 * i)]
         cases[what] = ((tuple(channels), width), drawn(network(channels, width), seed + 50 + i), maps)
     return cases
 
@@ -277,7 +264,7 @@ def _of_flm(seed: int = 0, sizes: Sizes = MASKED) -> Cases:
     cases = {}
     for i, (what, (batch, side, *channels)) in enumerate(sizes.items()):
         draws = seeded(seed + i)
-        maps = _maps(batch, side, side, channels, seed + 9 * i)
+        maps = fine_to_coarse(batch, side, side, channels, seed + 9 * i)
         drop = [(0.25, 0.5, 0.75)[(k + seed + i) % 3] for k in range(len(channels))]
         random = [torch.rand(len(m), 1, *m.shape[2:], generator=draws) for m in maps]
         if what == "numbers that are just lambda":
@@ -419,7 +406,7 @@ EXERCISES = (
         answer=DecoderStage,
         probe=probes.network,
         cases=_of_stage,
-        hidden=lambda seed: _of_stage(1000 + 100 * seed, _others(STAGES, seed)),
+        hidden=lambda seed: _of_stage(1000 + 100 * seed, other_sizes(STAGES, seed)),
         mistakes=(
             Mistake(
                 _with(DecoderStage, lambda self, x: F.relu(DecoderStage.forward(self, x))),
@@ -475,7 +462,7 @@ EXERCISES = (
         answer=Bottleneck,
         probe=probes.network,
         cases=lambda: _of_scales(Bottleneck, 0, SCALES | ODD),
-        hidden=lambda seed: _of_scales(Bottleneck, 1000 + 100 * seed, _others(SCALES | ODD, seed)),
+        hidden=lambda seed: _of_scales(Bottleneck, 1000 + 100 * seed, other_sizes(SCALES | ODD, seed)),
         mistakes=(
             Mistake(
                 _with(
@@ -519,7 +506,7 @@ EXERCISES = (
         answer=Student,
         probe=probes.network,
         cases=lambda: _of_scales(Student, 0, SCALES),
-        hidden=lambda seed: _of_scales(Student, 1000 + 100 * seed, _even(_others(SCALES, seed))),
+        hidden=lambda seed: _of_scales(Student, 1000 + 100 * seed, _even(other_sizes(SCALES, seed))),
         mistakes=(
             Mistake(
                 _with(Student, lambda self, maps: Student.forward(self, maps)[::-1]),
@@ -552,7 +539,7 @@ EXERCISES = (
         answer=FrozenTeacher,
         probe=probes.frozen,
         cases=_of_teacher,
-        hidden=lambda seed: _of_teacher(1000 + 100 * seed, _others(IMAGES, seed)),
+        hidden=lambda seed: _of_teacher(1000 + 100 * seed, other_sizes(IMAGES, seed)),
         mistakes=(
             Mistake(
                 _thawed(stays=False),
@@ -601,7 +588,7 @@ EXERCISES = (
         answer=ilm_step,
         probe=probes.step,
         cases=_of_step,
-        hidden=lambda seed: _of_step(1000 + 100 * seed, _others(STEPS, seed)),
+        hidden=lambda seed: _of_step(1000 + 100 * seed, other_sizes(STEPS, seed)),
         mistakes=(
             Mistake(
                 _stepped(target=1),
@@ -653,7 +640,7 @@ EXERCISES = (
         answer=GenerationModule,
         probe=probes.module,
         cases=_of_module,
-        hidden=lambda seed: _of_module(1000 + 100 * seed, _others(MODULES, seed)),
+        hidden=lambda seed: _of_module(1000 + 100 * seed, other_sizes(MODULES, seed)),
         mistakes=(
             Mistake(
                 _with(GenerationModule, GenerationModule.forward, start=0.1),
@@ -687,7 +674,7 @@ EXERCISES = (
         answer=flm,
         probe=probes.hidden_positions,
         cases=_of_flm,
-        hidden=lambda seed: _of_flm(1000 + 100 * seed, _others(MASKED, seed)),
+        hidden=lambda seed: _of_flm(1000 + 100 * seed, other_sizes(MASKED, seed)),
         mistakes=(
             Mistake(
                 _masked(lambda s, r, d: s * (r < d)),

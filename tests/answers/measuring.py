@@ -89,5 +89,6 @@ WRONG = {
         (f1("np.unique(scores)"), "below all scores is missing"),
         (f1(EVERY, "(called == (labels == 1)).mean()"), "share of right verdicts"),
         (f1(EVERY, "2 * hit / max(called.sum(), 1)"), "more than 1"),
+        (f1("scores").replace("max(found)", "found[-1]"), "last threshold"),
     ],
 }
