@@ -126,7 +126,7 @@ def test_conda_environment_matches_pyproject() -> None:
     found.pop("pip")
 
     extras = PYPROJECT["optional-dependencies"]
-    assert extras.keys() == {"teachers", "notebooks", "course", "test"}
+    assert extras.keys() == {"teachers", "notebooks", "course", "photos", "test"}
     wanted = requirements(PYPROJECT["dependencies"], *(extras[name] for name in extras))
     wanted_by_conda_name = {CONDA_NAMES.get(name, name): str(r.specifier) for name, r in wanted.items()}
     assert {name: str(r.specifier) for name, r in found.items()} == wanted_by_conda_name
@@ -159,6 +159,7 @@ FLOORS = (  # of the house, from the ground up; what stands on a floor may use i
     {"judging", "model"},
     {"train"},
     {"study"},
+    {"sources", "inspection"},
     {"figures"},
     {"lessons"},
     {"checks", "widgets"},

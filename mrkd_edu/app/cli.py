@@ -17,6 +17,7 @@ from rich.text import Text
 from mrkd_edu import __version__
 from mrkd_edu.app.console import console, draw, errors, escape, lacking, number, opened, problems, say
 from mrkd_edu.app.course import course_app
+from mrkd_edu.app.data import data_app
 from mrkd_edu.app.options import (
     Backbone,
     DataFolder,
@@ -49,7 +50,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
 )
-data_app = typer.Typer(help="Make data sets.", no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(data_app, name="data")
 app.add_typer(course_app, name="course")
 
@@ -101,37 +101,6 @@ def demo(
         say(f"Report: {report.resolve()}")
         if show:
             webbrowser.open(report.resolve().as_uri())
-
-
-@data_app.command("toy")
-def data_toy(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to put the data set.")],
-    category: Annotated[str, typer.Option(help="`metal`, `fabric`, `surface`, `tray`, or `all` four.")] = "metal",
-    train: Annotated[int, typer.Option(help="Normal training images.", min=1)] = 80,
-    test_good: Annotated[int, typer.Option(help="Normal test images.", min=0)] = 20,
-    test_defective: Annotated[int, typer.Option(help="Defective test images, all kinds together.", min=0)] = 30,
-    size: Annotated[int, typer.Option(help="Side of the images, pixels.", min=32)] = 256,
-    seed: Annotated[int, typer.Option(help="Another seed gives another data set.", min=0)] = 0,
-    weakest: Annotated[float, typer.Option(help="Strength of the faintest test defects, above 0.")] = 0.15,
-    strongest: Annotated[float, typer.Option(help="Strength of the plainest ones; 1 is obvious, and the most.")] = 1.0,
-) -> None:
-    """Render a toy data set: products with known defects, exact masks, and the normal twin of every defect.
-
-    `metal` is a turned nut, `fabric` a woven cloth, `surface` a photographed slab; in `tray` every part is as it
-    should be, but one is missing, surplus, turned, or in another's place.
-
-    Example:  mrkd-edu data toy data --category all --seed 1
-    """
-    with errors():
-        from mrkd_edu.data.folder import AnomalyFolder
-        from mrkd_edu.toy import CATEGORIES, make_toy
-
-        numbers = {"train": train, "test_good": test_good, "test_defective": test_defective}
-        span = (weakest, strongest)
-        for name in CATEGORIES if category == "all" else (category,):
-            path = make_toy(folder, name, **numbers, size=size, seed=seed, strengths=span, progress=True)
-            say(AnomalyFolder(path).summary())
-            say(f"In {path}")
 
 
 @app.command()
@@ -422,7 +391,7 @@ def doctor() -> None:
 
 def refuse_foreign_run(out: Path, resume: bool) -> None:
     """A finished or interrupted training in the way is not overwritten without a word."""
-    interrupted = (out / "checkpoint.pt").exists()
+    interrupted = sorted(out.glob("checkpoint.*"))  # also that of an older version, which is refused later
     if (out / "model.json").exists() and not interrupted:
         raise FileExistsError(
             f"{out} holds a trained model already{': nothing to resume' if resume else ''}. Choose another --out, or "
@@ -432,7 +401,7 @@ def refuse_foreign_run(out: Path, resume: bool) -> None:
         say(f"{out} holds no interrupted training: starting anew.", problems)
     if interrupted and not resume:
         raise FileExistsError(
-            f"{out} holds an interrupted training. Continue it with --resume, or delete {out / 'checkpoint.pt'}."
+            f"{out} holds an interrupted training. Continue it with --resume, or delete {interrupted[0]}."
         )
 
 

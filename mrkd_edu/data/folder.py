@@ -31,6 +31,7 @@ from mrkd_edu.data.layouts import (
     GOOD_NAMES,
     LITTER,
     MASK_NAMES,
+    RECORDS,
     TWIN_NAMES,
     Sample,
     find,
@@ -228,7 +229,7 @@ class AnomalyFolder:
         for folder in sorted(folders):
             where = "" if folder == self.root else f" in {folder.relative_to(self.root).as_posix()}/"
             for path in sorted(entries(folder)):
-                if path.name.startswith((".", "__")) or path.name in (*LITTER, "toy.json") or path in used:
+                if path.name.startswith((".", "__")) or path.name in (*LITTER, *RECORDS) or path in used:
                     continue
                 if os.path.isdir(path):
                     if path not in folders | parents:

@@ -21,6 +21,7 @@ NO_KIND = (  # beside good/, these may be anything: a kind of defect of such a n
 OURS = ("scores.csv", "results.csv", "theatre.csv", "report.html", "model.json", "leakage_kinds.png")  # what we leave
 MASK_ENDINGS = ("_mask", "_gt", "_label", "_seg")
 LITTER = ("Thumbs.db", "desktop.ini")  # what a file browser leaves behind, besides hidden files
+RECORDS = ("toy.json", "photos.csv", "source.json")  # what this program writes beside images
 TEST_EVERY = 5  # plain layout: of the normal images 1 to 5, 6 to 10, ... the last one is a test image
 
 

@@ -24,7 +24,7 @@ from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.model import MRKD
 from mrkd_edu.recipe import DISTANCES, Distance
 from mrkd_edu.runtime.cache import cache_folder
-from mrkd_edu.runtime.checkpoint import Damaged
+from mrkd_edu.runtime.checkpoint import OF_ANOTHER_VERSION, Damaged, TrainingError
 from mrkd_edu.runtime.hardware import number_format, pick_device
 from mrkd_edu.runtime.manifest import ModelError
 from mrkd_edu.runtime.names import tell
@@ -33,7 +33,8 @@ from mrkd_edu.study.prepare import Plan, build, conclude, divide, finish, plain
 from mrkd_edu.train import Moment, fit, forecast
 
 WORTH_A_WORD = 100  # steps; of a longer training it is said beforehand how long it will take
-CHECKPOINT, LOCK = "checkpoint.pt", ".lock"  # in the folder of a run
+CHECKPOINT, LOCK = "checkpoint.safetensors", ".lock"  # in the folder of a run
+OLDER = "checkpoint.pt"  # how checkpoints were called that are pickles
 ROOMS = (".", "backbones", "data", "judging", "nsa", "runtime")  # folders whose code decides what a training gives
 STEPS_OF_A_RUN = ("study/prepare.py", "study/run.py")
 
@@ -73,15 +74,18 @@ def run(
     where = pick_device(device)
     home = home_of(data, plan, where)
     folder = Path(out) if out is not None else None
+    trained = _cached(data, plan, where) if cache else None  # whole, or refused: many may read beside a writer
     with ExitStack() as alone_there:
-        if cache:
+        if cache and trained is None:
             waits = partial(tell, f"Another process trains {plan.variant} on {data.name} just now: waiting for it.")
             alone_there.enter_context(alone(home / LOCK, "", waits))
-        trained = _cached(data, plan, where) if cache else None
+            trained = _cached(data, plan, where)  # it may be there by now
         model = trained or build(plan)
         if folder is not None:
             other = f"Another training is writing into {folder}: wait for it, or choose another folder (--out)."
             alone_there.enter_context(alone(folder / LOCK, other))
+            if (folder / OLDER).exists():
+                raise TrainingError(f"{folder / OLDER} {OF_ANOTHER_VERSION}")
             check_room(folder, _room(model))
         if trained is None:
             kept = home if cache and can_keep(home, model) else None
@@ -235,11 +239,21 @@ def run_key(data: AnomalyFolder, plan: Plan, device: torch.device, code: Sequenc
     digest.update(json.dumps(plain(plan), sort_keys=True).encode())
     digest.update(f"{data.name} {data.fingerprint('train')}".encode(errors="surrogateescape"))
     digest.update(f"{device.type} {number_format(device, plan.precision)} torch {torch.__version__}".encode())
-    package = Path(mrkd_edu.__file__).parent
-    files = [file for room in ROOMS for file in sorted((package / room).glob("*.py"))]
-    for file in (*files, *(package / name for name in (*STEPS_OF_A_RUN, *code))):
+    for file in _code(code):
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def trained_by() -> str:
+    """A hash of the code that trains: models of another one are not taken for this one's."""
+    return hashlib.blake2b(b"".join(file.read_bytes() for file in _code()), digest_size=16).hexdigest()
+
+
+def _code(more: Sequence[str] = ()) -> list[Path]:
+    """The files that decide what a training gives."""
+    package = Path(mrkd_edu.__file__).parent
+    files = [file for room in ROOMS for file in sorted((package / room).glob("*.py"))]
+    return [*files, *(package / name for name in (*STEPS_OF_A_RUN, *more))]
 
 
 def say_how_long(trainings: Sequence[tuple[AnomalyFolder, Plan]], device: str = "auto") -> None:
