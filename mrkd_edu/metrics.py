@@ -102,7 +102,8 @@ def f1_max(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
     best = int(np.argmax(f1))
     normal = scores[scores < thresholds[best]]  # scikit-learn's rule is score >= threshold
-    return float(f1[best]), float(normal.max() if normal.size else np.nextafter(thresholds[best], -np.inf))
+    with np.errstate(over="ignore"):  # below the lowest number there is lies minus infinity
+        return float(f1[best]), float(normal.max() if normal.size else np.nextafter(thresholds[best], -np.inf))
 
 
 # ---- anomaly maps ------------------------------------------------------------------------------------------
@@ -225,7 +226,8 @@ def pro_curve(maps: ArrayLike, masks: ArrayLike) -> PROCurve:
 
     scores = scores[::-1]  # (U,) falling
     above, at = normal.rates(scores)
-    just_above = np.nextafter(scores, np.inf, dtype=scores.dtype)  # score >= this  <=>  score > s
+    with np.errstate(over="ignore"):  # above the highest number there is lies infinity
+        just_above = np.nextafter(scores, np.inf, dtype=scores.dtype)  # score >= this  <=>  score > s
     return PROCurve(
         fpr=np.concatenate([[0.0], _alternate(above, at), [1.0]]),
         pro=np.concatenate([[0.0], _alternate(found[:-1], found[1:]), [1.0]]),
@@ -299,14 +301,21 @@ def _alternate(first: Array, second: Array) -> Array:
 
 def _checked_images(scores: ArrayLike, labels: ArrayLike) -> tuple[Array, Array]:
     """Scores as float64 (N,) and labels as int (N,), or a ValueError that says what is wrong."""
-    scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    try:
+        if np.iscomplexobj(scores):  # NumPy would drop half of them
+            raise TypeError("complex")
+        scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"scores and labels must be one plain number for each image, (N,) both ({error})") from error
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise ValueError(f"scores and labels must both be (N,), got {scores.shape} and {labels.shape}")
     bad = np.flatnonzero(~np.isfinite(scores))
     if bad.size:
         raise ValueError(f"{bad.size} of {scores.size} scores are NaN or infinity, first: index {bad[0]}")
-    if not np.isin(labels, (0, 1)).all():
-        raise ValueError(f"labels must be 0 (normal) or 1 (defective), got {np.unique(labels).tolist()}")
+    given = labels.tolist()
+    if not all(label in (0, 1) for label in given):
+        found = ", ".join(dict.fromkeys(map(str, given)))
+        raise ValueError(f"labels must be 0 (normal) or 1 (defective), got [{found}]")
     defective = int(np.count_nonzero(labels))
     if defective in (0, labels.size):
         raise ValueError(
@@ -321,6 +330,8 @@ def _checked_maps(maps: ArrayLike, masks: ArrayLike) -> tuple[Array, Array]:
     maps, masks = np.asarray(maps), np.asarray(masks)
     if maps.ndim != 3 or maps.shape != masks.shape:
         raise ValueError(f"maps and masks must both be (N, H, W), got {maps.shape} and {masks.shape}")
+    if maps.dtype == np.bool_:
+        raise ValueError("maps are bool, as a comparison gives them: give the scores themselves, before any threshold")
     if not np.issubdtype(maps.dtype, np.floating):
         raise ValueError(f"maps must be floating point, got {maps.dtype}: write maps.astype(np.float32)")
     if masks.dtype != np.bool_:

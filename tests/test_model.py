@@ -180,7 +180,7 @@ def test_what_is_no_image(image: Any, error: type[Exception], message: str, mode
 
 
 def test_a_folder_without_images(model: MRKD, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="No image"):
+    with pytest.raises(DataError, match="holds no images"):
         model.predict(tmp_path)
 
 

@@ -758,6 +758,11 @@ EXERCISES = (
                 "subtract.",
             ),
             Mistake(
+                _seam(lambda steps: _mean_step([-side for side in steps]), integer=False),  # the other way round
+                "uint8 cannot be negative: a step from 97 up to 100 becomes 253. Turn the image into int before you "
+                "subtract.",
+            ),
+            Mistake(
                 _seam(lambda steps: np.concatenate(steps).mean()),
                 "Steps up and steps down cancel each other. Take the absolute value of each step, then the mean.",
             ),

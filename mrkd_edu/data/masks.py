@@ -22,7 +22,8 @@ def defect_pixels(values: np.ndarray, lossy: bool = False) -> np.ndarray:
     """The defect of a mask, (H, W) bool.
 
     Args:
-        values: grey values (H, W) of any type, NaN is background; or colours with alpha, (H, W, 4) uint8.
+        values: grey values (H, W) of any type, NaN is background and infinity the largest number there is; or
+            colours with alpha, (H, W, 4) uint8.
         lossy: the levels are only nearly what was saved, so that none of them is a name.
 
     Example:
@@ -39,7 +40,7 @@ def defect_pixels(values: np.ndarray, lossy: bool = False) -> np.ndarray:
 def _of_levels(values: np.ndarray, lossy: bool) -> np.ndarray:
     """(H, W) to (H, W) bool."""
     if np.issubdtype(values.dtype, np.floating):
-        values = np.where(np.isnan(values), 0, values)
+        values = np.nan_to_num(values, nan=0)  # nothing is above the middle between 0 and infinity
     levels, counts = np.unique(values, return_counts=True)
     if lossy and values.dtype == np.uint8 and levels[-1] < NOISE:
         return np.zeros(values.shape, dtype=bool)

@@ -67,7 +67,10 @@ def _to_uint8(values: np.ndarray, name: str) -> np.ndarray:
     if np.issubdtype(values.dtype, np.floating):
         if np.isnan(values).any():
             raise DataError(f"{name} contains NaN; replace those pixels, floats must lie in [0, 1]")
-        levels = np.rint(values * 255)  # forgives what is out of range by less than half a grey level
+        if values.dtype.itemsize < 4:
+            values = values.astype(np.float32)  # halves have no room for 178.55, and round it to 178.5
+        with np.errstate(over="ignore"):  # 1e38 is out of range, and so is infinity
+            levels = np.rint(values * 255)  # forgives what is out of range by less than half a grey level
         if levels.min() < 0 or levels.max() > 255:
             raise DataError(
                 f"{name} has float pixels from {values.min():g} to {values.max():g}, outside [0, 1]; "
@@ -106,13 +109,19 @@ def from_array(values: np.ndarray, name: str) -> Image.Image:
 
 
 def channels_last(tensor: torch.Tensor) -> np.ndarray:
-    tensor = tensor.detach().cpu()
-    if tensor.is_floating_point():
-        tensor = tensor.float()  # NumPy has no bfloat16
-    if tensor.ndim != 3:
-        return tensor.numpy()  # (H, W), or a wrong shape for which `from_array` has the words
-    if tensor.shape[0] not in (1, 3, 4):
+    """A tensor (H, W) or (C, H, W) as an array (H, W) or (H, W, C)."""
+    try:
+        if tensor.is_complex():
+            raise TypeError
+        values = tensor.detach().cpu()
+        array = (values.float() if values.is_floating_point() else values).numpy()  # NumPy has no bfloat16
+    except (TypeError, RuntimeError) as error:  # sparse, quantised, of 4 bits, on no device
         raise DataError(
-            f"the tensor has the shape {tuple(tensor.shape)}; the channels of a tensor come first: (3, H, W)"
-        )
-    return tensor.permute(1, 2, 0).numpy()  # (H, W, C)
+            f"the tensor has the type {tensor.dtype} ({tensor.layout}, {tensor.device}); give a dense one of uint8, "
+            "uint16, bool, or floats in [0, 1]"
+        ) from error
+    if array.ndim != 3:
+        return array  # (H, W), or a wrong shape for which `from_array` has the words
+    if array.shape[0] not in (1, 3, 4):
+        raise DataError(f"the tensor has the shape {array.shape}; the channels of a tensor come first: (3, H, W)")
+    return array.transpose(1, 2, 0)  # (H, W, C)

@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from mrkd_edu.backbones.entry import OFFLINE_TEACHER
-from mrkd_edu.data.images import list_images, refuse_dark_16_bits
+from mrkd_edu.data.files import DataError, as_path
+from mrkd_edu.data.images import IMAGE_SUFFIXES, list_images, refuse_dark_16_bits
 from mrkd_edu.data.stack import ImageStack, read_images, some_images
 from mrkd_edu.distance import add_scales, cosine_distance, image_score
 from mrkd_edu.judging.mahalanobis import Mahalanobis
@@ -221,12 +222,15 @@ class Restorer(Detector):
 
 def _as_list(images: Any) -> list[Any]:
     """One image, a folder, a batch or a list to a list of single images."""
-    if isinstance(images, (str, Path)) and os.path.isdir(images):
-        images = list_images(Path(images))
+    folder = as_path(images) if isinstance(images, (str, os.PathLike)) else None
+    if folder is not None and os.path.isdir(folder):
+        images = list_images(folder)
+        if not images:
+            raise DataError(f"{folder} holds no images; give a folder of {', '.join(IMAGE_SUFFIXES)}")
     if isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4:
         images = list(images)
     if not isinstance(images, (list, tuple)):
         images = [images]
     if not images:
-        raise ValueError("No image to predict: the list or folder is empty.")
+        raise ValueError("No image to predict: the list is empty.")
     return list(images)

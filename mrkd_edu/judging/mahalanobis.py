@@ -60,13 +60,18 @@ class Mahalanobis(nn.Module):
         Args:
             teacher, student: batches of maps, each K maps (B, C_k, h_k, w_k).
             shrinkage: :math:`\gamma` in [0, 1].
+
+        Raises:
+            ValueError: a residual is NaN or infinite.
         """
         for k in range(len(teacher[0])):
             rows = torch.cat([_rows(t[k] - match_length(t[k], s[k])) for t, s in zip(teacher, student, strict=True)])
+            if not rows.isfinite().all():
+                raise ValueError("Residuals of normal images are not finite. Train again with --precision fp32.")
             mean = rows.mean(0)  # (C,)
             centred = rows - mean  # (N h w, C)
             covariance = centred.mT @ centred / len(rows)  # (C, C)
-            usual = covariance.diagonal().mean()
+            usual = covariance.diagonal().mean().clamp(min=1e-12)  # a student may leave no residual at all
             shrunk = (1 - shrinkage) * covariance + shrinkage * usual * torch.eye(len(mean), dtype=rows.dtype)
             # Sigma^-1 = W W^T, so that the distance is the length of W^T (r - mu).
             whiten = torch.linalg.cholesky(torch.linalg.inv(shrunk))

@@ -8,6 +8,8 @@ settings for a folder of images. The anomalies themselves are made in `ilm.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,16 +60,22 @@ class NSA:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
         for name, top in (("height", 0.5), ("width", 0.5), ("rescale", 4.0)):
-            low, high = getattr(self, name)
-            if not 0 < low <= high <= top:
-                raise ValueError(f"{name} is {(low, high)}; give 0 < low <= high <= {top}")
-        if self.patches < 1:
-            raise ValueError(f"patches is {self.patches}; give 1 or more")
+            bounds = getattr(self, name)
+            if not (_is_pair(bounds) and 0 < bounds[0] <= bounds[1] <= top):
+                raise ValueError(f"{name} is {bounds}; give two numbers, 0 < low <= high <= {top}")
+        if not isinstance(self.patches, Integral) or self.patches < 1:
+            raise ValueError(f"patches is {self.patches}; give a whole number, 1 or more")
         for name in ("min_object", "min_overlap"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give a share between 0 and 1")
-        if self.background is not None and not all(0 <= grey <= 255 for grey in self.background):
+            share = getattr(self, name)
+            if not (isinstance(share, Real) and 0 <= share <= 1):
+                raise ValueError(f"{name} is {share}; give a share between 0 and 1")
+        grey = self.background
+        if grey is not None and not (_is_pair(grey) and all(0 <= level <= 255 for level in grey)):
             raise ValueError(f"background is {self.background}; give grey level and tolerance, both 0..255")
+
+
+def _is_pair(values: Any) -> bool:
+    return isinstance(values, (tuple, list)) and len(values) == 2 and all(isinstance(value, Real) for value in values)
 
 
 # For any folder of images. Chosen by looking at what it draws on objects and on textures: half of the patches
