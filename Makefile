@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 NBVAL := --nbval-lax --nbval-current-env --durations=12
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-gpu lab playground lint notebooks slides clean
+.PHONY: help demo test test-gpu lab playground projector lint audit notebooks slides clean
 
 help: ## say what there is to do
 	@echo "mrkd_edu: masked reverse knowledge distillation, made to be taught"
@@ -25,8 +25,8 @@ demo: $(VENV)/.ready-base ## train rd and mrkd on a toy data set and write a rep
 	@$(BIN)/mrkd-edu demo $(ARGS)
 
 test: lint ## check the code, then run all tests, docstring examples and notebooks (also solved)
-	@echo "Running tests and docstring examples; beside them the notebooks, untouched and with all solutions put in ..."
-	@rm -rf out/solved && $(BIN)/python notebooks/solved.py out/solved >/dev/null
+	@echo "Running tests and docstring examples; beside them the notebooks, untouched, and solved with each cell run twice ..."
+	@rm -rf out/solved && $(BIN)/python notebooks/solved.py --twice out/solved >/dev/null
 	@export MRKD_EDU_BUDGET=$${MRKD_EDU_BUDGET:-quick} OMP_NUM_THREADS=1; \
 	  $(BIN)/python -m pytest $(NBVAL) --junitxml=junit-notebooks.xml notebooks out/solved $(ARGS) >out/notebooks.log 2>&1 & \
 	  notebooks=$$!; \
@@ -65,6 +65,11 @@ notebooks: $(VENV)/.ready-notebooks ## run every notebook again and keep its new
 projector: $(VENV)/.ready-notebooks ## one explorer at a time, as large as the screen, for a room
 	@echo "Opening the projector page in the browser. Something to read is there while the students get ready; Ctrl-C here ends it."
 	@$(BIN)/python -m voila notebooks/projector.ipynb $(ARGS)
+
+audit: $(VENV)/.ready-test ## ask the public list of known faults about every installed package (needs a network)
+	@$(BIN)/python -m venv out/audit && out/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@out/audit/bin/python -m pip_audit --strict --skip-editable --progress-spinner off \
+	  --path $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))") $(ARGS)
 
 slides: $(VENV)/.ready-notebooks ## make slides of the notebooks, in slides/
 	@$(BIN)/python -m nbconvert --to slides --no-input --SlidesExporter.reveal_scroll=True --output-dir slides notebooks/[0-9]*.ipynb

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from typing import Any, get_args
 
 import torch
@@ -35,6 +36,7 @@ from mrkd_edu.student import Student
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
+ONE_AT_A_TIME = Lock()  # initial weights are drawn from torch's one generator, which threads share
 
 
 class MRKD(Restorer):
@@ -77,7 +79,7 @@ class MRKD(Restorer):
         coarsest = settings.squeeze * settings.strides[-1]  # the bottleneck may halve the coarsest scale once more
         if size < coarsest or size % coarsest:
             raise ValueError(f"size must be a multiple of {coarsest} pixels, for instance 256; got {size}.")
-        with torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they would have been
+        with ONE_AT_A_TIME, torch.random.fork_rng(devices=[]):  # the caller's own random numbers stay as they were
             super().__init__(settings, pretrained=pretrained)
             torch.default_generator.manual_seed(seed)
             signed = settings.standardise or self.teacher.signed
@@ -131,7 +133,7 @@ class MRKD(Restorer):
             model = cls(said.backbone, said.variant, size=said.size, precision=said.precision, **said.architecture)  # type: ignore[arg-type]
         except WeightsNotFound:
             raise
-        except SafetensorError as error:
+        except (SafetensorError, KeyError) as error:  # the second: numbers of a type that torch does not have
             raise ModelError(f"{folder / 'model.safetensors'} is damaged ({error}). Train again.") from error
         except (ValueError, RuntimeError) as error:  # settings that are each possible, but not together
             raise ModelError(f"{folder / 'model.json'} describes no possible model: {error} Train again.") from error
@@ -146,8 +148,8 @@ class MRKD(Restorer):
                 f"The student in {folder} was trained with other weights of {model.settings.backbone} than those "
                 "installed here. Install the same weights, or train again."
             )
-        here = {k: v.shape for k, v in model.state_dict().items() if not k.startswith("teacher.")}
-        if {k: v.shape for k, v in weights.items()} != here:
+        here = {k: (v.shape, v.dtype) for k, v in model.state_dict().items() if not k.startswith("teacher.")}
+        if {k: (v.shape, v.dtype) for k, v in weights.items()} != here:
             raise ModelError(f"{folder / 'model.safetensors'} does not fit {folder / 'model.json'}. Train again.")
         if odd := [k for k, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]:
             raise ModelError(f"{folder / 'model.safetensors'} holds NaN or infinity, in {odd[0]}. Train again.")

@@ -135,8 +135,8 @@ def fit(
     learner = nn.ModuleDict({name: m for name, m in model.named_children() if name != "teacher"})
     half = number_format(model.device, model.settings.precision) == torch.float16
     optimiser = Optimiser(learner, recipe.betas, half)
-    parts = {"student": learner, "optimiser": optimiser.adam, "scaler": optimiser.scaler}
-    saved = Checkpoint(Path(checkpoint) if checkpoint else None, batches.identity(), history, **parts)
+    file = Path(checkpoint) if checkpoint else None
+    saved = Checkpoint(file, batches.identity(), history, learner, optimiser.adam, optimiser.scaler)
     if resume:
         saved.load()  # refuses another training's checkpoint before anything is changed
     model.learn_channels(images)

@@ -66,13 +66,13 @@ def test_training_goes_on_from_its_checkpoint(images: torch.Tensor, tmp_path: Pa
             images,
             recipe=RECIPE,
             device="cuda",
-            checkpoint=tmp_path / "c.pt",
+            checkpoint=tmp_path / "c.safetensors",
             progress=False,
             callback=interrupt,
         )
     model = MRKD(variant="mrkd", size=64, precision="fp32")
     resumed = fit(
-        model, images, recipe=RECIPE, device="cuda", checkpoint=tmp_path / "c.pt", resume=True, progress=False
+        model, images, recipe=RECIPE, device="cuda", checkpoint=tmp_path / "c.safetensors", resume=True, progress=False
     )
     assert len(resumed.loss) == len(whole.loss)
     np.testing.assert_allclose(resumed.loss, whole.loss, rtol=0.05)  # cuDNN rounds differently in every run

@@ -274,7 +274,7 @@ def test_interrupted_run_is_resumed(
     with pytest.raises(KeyboardInterrupt):
         run(data, PLAN, callback=stop_after(2), **options)
     (folder,) = [tmp_path / "out"] if out else runs(empty)
-    assert files(folder) == ["checkpoint.pt"]
+    assert files(folder) == ["checkpoint.safetensors"]
 
     model = run(data, PLAN, resume=out, **options)  # in the cache's own folder it resumes by itself
     assert same(model, first[1])
@@ -289,9 +289,18 @@ def test_finished_elsewhere_nothing_is_left_to_resume(
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         run(data, PLAN, out=out, cache=False, callback=stop_after(2), progress=False)
-    assert files(out) == ["checkpoint.pt"]
+    assert files(out) == ["checkpoint.safetensors"]
     run(data, PLAN, out=out, resume=True, progress=False)  # from the cache
     assert files(out) == ["model.json", "model.safetensors"]
+
+
+def test_a_checkpoint_of_another_version_in_the_folder_is_refused(
+    empty: Path, data: AnomalyFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "checkpoint.pt").write_bytes(b"a pickle")
+    with pytest.raises(TrainingError, match=r"checkpoint\.pt was written by another version of mrkd_edu\. Delete"):
+        run(data, PLAN, out=tmp_path / "out", resume=True, progress=False)
 
 
 def test_a_damaged_checkpoint_in_the_cache_is_nobodys_problem(
@@ -300,7 +309,7 @@ def test_a_damaged_checkpoint_in_the_cache_is_nobodys_problem(
     with pytest.raises(KeyboardInterrupt):
         run(data, PLAN, callback=stop_after(2), progress=False)
     (folder,) = runs(empty)
-    truncate(folder / "checkpoint.pt")
+    truncate(folder / "checkpoint.safetensors")
     assert same(run(data, PLAN, progress=False), first[1])
 
 

@@ -2,14 +2,14 @@
 
 A checkpoint holds weights, optimiser and history. It needs no state of a random generator: every step draws from a
 generator made of the seed and the step's number, see `train.py`.
+
+It is a safetensors file: named tensors, and a text in JSON that says the rest. Nothing in it can be executed, which is
+not so of `torch.save`, whose files are pickles.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import io
-import math
+import json
 import signal
 import sys
 import threading
@@ -17,14 +17,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from pydantic import TypeAdapter
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from mrkd_edu.runtime.manifest import Finite, NotNegative, digest
 from mrkd_edu.runtime.writing import NotWritten, read_whole, whole_file
 
-DIGEST = 16  # bytes of the hash in front of a checkpoint
+FORMAT = 2  # of a checkpoint; another number is another meaning
+ADAM = "adam."  # how the names of the optimiser's tensors begin; the others are named as in a model
+NO_HASH = "-" * 32  # keeps the place of the hash, while it is computed
+OF_ANOTHER_VERSION = "was written by another version of mrkd_edu. Delete the file to start anew."
+OLD = b"PK\x03\x04"  # stood behind the hash in format 1, a pickle
 
 
 class TrainingError(RuntimeError):
@@ -41,8 +50,10 @@ class History:
         images: in the training set.
     """
 
-    loss: list[float] = field(default_factory=list)
-    seconds: float = 0.0
+    __pydantic_config__: ClassVar = {"extra": "forbid", "strict": True}  # of a checkpoint
+
+    loss: list[Finite] = field(default_factory=list)
+    seconds: NotNegative = 0.0
     images: int = 0
 
 
@@ -94,11 +105,28 @@ class Damaged(TrainingError):
 class Checkpoint:
     """Everything that a training needs to continue: weights, optimiser, and how far it came.
 
-    A file is a hash and what it is the hash of, so that half a file or a flipped bit is found before it is used.
+    A file holds a hash of itself, so that half a file or a flipped bit is found before it is used.
+
+    Args:
+        path: the file; None: nothing is kept.
+        identity: what tells this training from another.
+        history: how far it came.
+        learner: all that learns.
+        adam: its optimiser.
+        scaler: of gradients in fp16.
     """
 
-    def __init__(self, path: Path | None, identity: str, history: History, **parts: Any):
-        self.path, self.identity, self.history, self.parts = path, identity, history, parts
+    def __init__(
+        self,
+        path: Path | None,
+        identity: str,
+        history: History,
+        learner: nn.Module,
+        adam: torch.optim.Adam,
+        scaler: torch.amp.GradScaler,
+    ):
+        self.path, self.identity, self.history = path, identity, history
+        self.learner, self.adam, self.scaler = learner, adam, scaler
         self.trouble: NotWritten | None = None  # with the last saving
 
     def save(self) -> None:
@@ -106,18 +134,18 @@ class Checkpoint:
 
         A file that cannot be written does not end a training: that is said once, and kept in `trouble`.
         """
-        state: dict[str, Any] = {name: part.state_dict() for name, part in self.parts.items()}
-        if not all(bool(value.isfinite().all()) for value in state["student"].values()):
+        tensors = dict(self.learner.state_dict())
+        if not _finite(tensors):
             raise TrainingError(diverged(f"weights after step {len(self.history.loss)} are not finite"))
         if self.path is None:
             return
-        state.update(identity=self.identity, history=asdict(self.history))
-        memory = io.BytesIO()  # torch says "unexpected pos" where a disk is full; the system says what is wrong
-        torch.save(state, memory)
-        content = memory.getvalue()
+        for number, of_one in self.adam.state_dict()["state"].items():  # two means and a counter for each weight
+            tensors |= {f"{ADAM}{number}.{name}": value for name, value in of_one.items()}
+        said = {"identity": self.identity, "history": asdict(self.history), "scaler": self.scaler.state_dict()}
+        content = packed(said, tensors)
         try:
             with whole_file(self.path, "wb") as file:  # a kill in between leaves the older checkpoint whole
-                file.write(_hash(content) + content)
+                file.write(content)
         except NotWritten as error:
             if self.trouble is None:
                 tqdm.write(f"The training goes on without checkpoints: {error}", file=sys.stderr)
@@ -148,35 +176,85 @@ class Checkpoint:
             return
         damaged = Damaged(f"{self.path} is damaged or not a checkpoint. Delete the file to start anew.")
         try:
-            state = read_checkpoint(self.path)
-            identity, history = state["identity"], History(**state["history"])
-            if not isinstance(identity, str) or not all(map(math.isfinite, history.loss)):
-                raise ValueError("no history")
+            content = read_whole(self.path)
+            old = content[16:20] == OLD
+            said, tensors = ({}, {}) if old else unpacked(content)
         except Exception as error:  # what is no checkpoint fails with almost any error
+            raise damaged from error
+        if old or said.get("format") != FORMAT:
+            raise Damaged(f"{self.path} {OF_ANOTHER_VERSION}")
+        try:
+            identity, scaler = said["identity"], said["scaler"]
+            history = TypeAdapter(History).validate_json(json.dumps(said["history"]))
+            if not isinstance(identity, str):
+                raise ValueError("no identity")
+        except Exception as error:
             raise damaged from error
         if identity != self.identity:
             raise TrainingError(
                 f"{self.path} belongs to another training. Resume with the same images and settings, or delete the "
                 f"file to start anew.\n{_difference(identity, self.identity)}"
             )
-        before = {name: copy.deepcopy(part.state_dict()) for name, part in self.parts.items()}
-        try:
-            for name, part in self.parts.items():
-                part.load_state_dict(state[name])
-        except Exception as error:  # a part is missing, or has other weights
-            for name, part in self.parts.items():
-                part.load_state_dict(before[name])
-            raise damaged from error
+        if not self._fits(tensors, history, scaler):
+            raise damaged
+        self.learner.load_state_dict({name: t for name, t in tensors.items() if not name.startswith(ADAM)})
+        adam = self.adam.state_dict()  # lr and betas come from the recipe
+        for number, weight in enumerate(self._weights() if history.loss else ()):
+            like = {name: torch.empty_like(weight) for name in ("exp_avg", "exp_avg_sq")}  # in the order in memory
+            means = {name: place.copy_(tensors[f"{ADAM}{number}.{name}"]) for name, place in like.items()}
+            adam["state"][number] = {"step": tensors[f"{ADAM}{number}.step"], **means}
+        self.adam.load_state_dict(adam)
+        self.scaler.load_state_dict(scaler)
         for name, value in asdict(history).items():
             setattr(self.history, name, value)
 
+    def _weights(self) -> list[Tensor]:
+        """The weights by the numbers that Adam gives them."""
+        return [weight for group in self.adam.param_groups for weight in group["params"]]
 
-def read_checkpoint(path: Path) -> Any:
-    """What a checkpoint holds. Raises almost any error where it is damaged."""
-    content = read_whole(path)
-    if content[:DIGEST] != _hash(content[DIGEST:]):
-        raise ValueError(f"{path} is not the file that was written")
-    return torch.load(io.BytesIO(content[DIGEST:]), map_location="cpu", weights_only=True)
+    def _fits(self, tensors: dict[str, Tensor], history: History, scaler: Any) -> bool:
+        """Whether these are the names, shapes and types of this training, and numbers: all of it, and no more."""
+        like = dict(self.learner.state_dict())
+        for number, weight in enumerate(self._weights() if history.loss else ()):  # Adam begins with the first step
+            like |= {f"{ADAM}{number}.exp_avg": weight, f"{ADAM}{number}.exp_avg_sq": weight}
+            like[f"{ADAM}{number}.step"] = torch.zeros(())
+        here, there = ({name: (t.shape, t.dtype) for name, t in each.items()} for each in (like, tensors))
+        known = self.scaler.state_dict()  # empty, but in fp16
+        numbers = isinstance(scaler, dict) and all(isinstance(v, int | float) for v in scaler.values())
+        if here != there or not numbers or scaler.keys() != known.keys() or not _finite(tensors):
+            return False
+        made = {float(t) for name, t in tensors.items() if name.startswith(ADAM) and name.endswith(".step")}
+        return made <= {len(history.loss)} or bool(known)  # in fp16, steps are left out
+
+
+def packed(said: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
+    """A checkpoint as it is written: a safetensors file with a hash of itself.
+
+    Example:
+        >>> said, tensors = unpacked(packed({"identity": "mine"}, {"w": torch.ones(2)}))
+        >>> said["identity"], tensors["w"]
+        ('mine', tensor([1., 1.]))
+    """
+    text = {"hash": NO_HASH, "said": json.dumps({"format": FORMAT, **said})}
+    content = to_bytes({name: value.contiguous() for name, value in tensors.items()}, text)
+    return content.replace(NO_HASH.encode(), digest(content).encode(), 1)
+
+
+def unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a checkpoint says, and its tensors. Raises almost any error where it is damaged."""
+    tensors = from_bytes(content)  # compares every length with the file's before it reads
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    text = header["__metadata__"]
+    if digest(content.replace(text["hash"].encode(), NO_HASH.encode(), 1)) != text["hash"]:
+        raise ValueError("it is not what was written")
+    said = json.loads(text["said"])
+    if not isinstance(said, dict):
+        raise ValueError("it says nothing")
+    return said, tensors
+
+
+def _finite(tensors: dict[str, Tensor]) -> bool:
+    return all(bool(value.isfinite().all()) for name, value in tensors.items() if not name.startswith(ADAM))
 
 
 def _difference(there: str, here: str) -> str:
@@ -185,7 +263,3 @@ def _difference(there: str, here: str) -> str:
     if len(one) == len(other):  # the same settings with other values: show only these
         one, other = ([words[i] for i in range(len(one)) if one[i] != other[i]] for words in (one, other))
     return f"  there: {', '.join(one)}\n  here:  {', '.join(other)}"
-
-
-def _hash(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=DIGEST).digest()

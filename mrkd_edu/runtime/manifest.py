@@ -73,7 +73,7 @@ def read_model(folder: Path, settings: type[Settings]) -> tuple[Manifest[Setting
         ModelError: no model there, a file that cannot be read, was changed or is damaged, or settings that cannot be.
     """
     try:
-        content = read_whole(folder / DESCRIPTION)
+        content = read_whole(folder / DESCRIPTION, LIMIT)
         weights = read_whole(folder / WEIGHTS)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ModelError(
@@ -82,11 +82,9 @@ def read_model(folder: Path, settings: type[Settings]) -> tuple[Manifest[Setting
         ) from error
     except OSError as error:
         why = error.strerror or error
-        raise ModelError(f"The model in {folder} cannot be read: {why}. Check the rights of its files.") from error
+        raise ModelError(f"The model in {folder} cannot be read: {why}. Check its files and their rights.") from error
     description = folder / DESCRIPTION
     try:
-        if len(content) > LIMIT:
-            raise ValueError(f"it has {len(content)} bytes")
         facts = json.loads(content)
         if not isinstance(facts, dict) or "settings" not in facts:
             raise ValueError("it has no settings")

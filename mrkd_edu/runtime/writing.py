@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,9 @@ from typing import IO, Any
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
+
+LARGEST = 8 * 2**30  # bytes of a file that is read as a whole; a checkpoint of the paper's student has 2 GB
+LEFT_OVER = 3600.0  # seconds after which an unfinished file belongs to nobody
 
 
 class NotWritten(OSError):
@@ -75,7 +79,7 @@ def explained(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         why = error.strerror or str(error) or type(error).__name__
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # the last: a limit of the size of files
             cure = "Make room, or take a folder on another disk."
         elif error.errno in (errno.EEXIST, errno.ENOTDIR):
             cure = "There is a file where a folder must be: move it away, or take another folder."
@@ -104,12 +108,21 @@ def check_room(folder: Path, needed: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        _sweep(folder)
         free = shutil.disk_usage(folder).free
     if free < needed:
         raise NotWritten(
             f"{folder} has {free / 1e6:.0f} MB free, and about {needed / 1e6:.0f} MB are needed. Make room, or take "
             "another folder."
         )
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what writers left that were killed. One that still writes has touched its file a moment ago."""
+    for path in folder.glob(f".{'?' * 32}.part"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_OVER:
+                path.unlink()
 
 
 @contextmanager
@@ -142,13 +155,19 @@ def alone(lock: Path, other: str, waits: Callable[[], object] | None = None) -> 
         held.release()
 
 
-def read_whole(path: str | Path) -> bytes:
+def read_whole(path: str | Path, most: int = LARGEST) -> bytes:
     """The bytes of a file that is one: a pipe or a device in its place would keep one waiting for ever.
 
+    Args:
+        path: the file.
+        most: bytes; a file with holes may say that it has a terabyte, and take no room on the disk.
+
     Raises:
-        OSError: missing, not readable, or no regular file.
+        OSError: missing, not readable, too large, or no regular file.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         raise OSError(f"{path} is not a file")
+    if (size := path.stat().st_size) > most:
+        raise OSError(f"{path} has {size / 1e9:,.1f} GB, more than such a file can have")
     return path.read_bytes()
