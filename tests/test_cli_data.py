@@ -156,9 +156,12 @@ def test_photos_by_options_and_by_questions(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert f"mrkd-edu demo --data {tmp_path / 'washer'}" in done.output
     assert len(list((tmp_path / "washer" / "good").iterdir())) == 6
-    asked = call("photos", answers=f"{tmp_path / 'fine'}\n{tmp_path / 'second'}\n")
-    assert asked.exit_code == 0 and (tmp_path / "second" / "good").is_dir()
-    assert "Traceback" not in failure("photos", "--good", tmp_path / "nothing", "--out", tmp_path / "third")
+    asked = call("photos", answers=f"{tmp_path / 'fine'}\n{tmp_path / 'broken'}\n\n{tmp_path / 'second'}\n")
+    assert asked.exit_code == 0, asked.output
+    assert len(list((tmp_path / "second" / "defect").iterdir())) == 1
+    alone = call("photos", answers=f"{tmp_path / 'fine'}\n\n{tmp_path / 'third'}\n")
+    assert alone.exit_code == 0 and {p.name for p in (tmp_path / "third").iterdir()} == {"good", "photos.csv"}
+    assert "Traceback" not in failure("photos", "--good", tmp_path / "nothing", "--out", tmp_path / "fourth")
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "data_scripts").glob("*.py")))

@@ -100,7 +100,7 @@ def test_cells_that_the_exercises_have_changed_run_again_in_any_order(tmp_path: 
     with opened("01_the_problem.ipynb", tmp_path) as lesson:
         lesson.run()
         lesson.run(lesson.change("FALSE_ALARMS = 0.05", "FALSE_ALARMS = 0.01"))
-        for words in ("def leave_out(", "def versus(", "draw.rare_defects(", "known_to = {"):
+        for words in ("def leave_out(", "def versus(", "draw.rare_defects(", "slabs = recall", "known_to = {"):
             lesson.run(lesson.number(words))
         lesson.run(lesson.change("max(1, len(normal) // 2)", "5"), lesson.number('"PCA": evaluation('))
         lesson.run(lesson.number("draw.defect_sizes("), lesson.number("EACH = 20"), lesson.number("guesses("))

@@ -185,12 +185,12 @@ def data_check(
 
 @data_app.command("photos")
 def data_photos(
-    good: Annotated[Path, typer.Option(help="Folder of photos of good parts.", prompt="Folder of good photos")],
-    out: Annotated[Path, typer.Option(help="The data set to make.", prompt="Folder of the new data set")],
+    good: Annotated[Path | None, typer.Option(help="Folder of photos of good parts.")] = None,
     bad: Annotated[
         Path | None, typer.Option(help="Folder of photos of bad parts; with folders inside, one for each kind.")
     ] = None,
     masks: Annotated[Path | None, typer.Option(help="Folder of masks, named like their photos.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The data set to make.")] = None,
 ) -> None:
     """From your own photos to a data set: copied, sorted, checked. A phone's HEIC is converted.
 
@@ -203,10 +203,23 @@ def data_photos(
         from mrkd_edu.inspection.examine import describe, examine
         from mrkd_edu.sources.photos import describe_photos, take_photos
 
+        if good is None:
+            good = asked("Folder of photos of good parts")
+            bad = bad or asked("Folder of photos of bad parts (Enter: none)", "")
+            masks = masks or (asked("Folder of masks, named like the bad photos (Enter: none)", "") if bad else None)
+        out = out or asked("Folder of the new data set", "data/my_part")
+        if good is None or out is None:
+            raise ValueError("A folder of good photos and one for the data set are needed.")
         done = take_photos(good, out, bad, masks, progress=True)
         for line in (*describe_photos(done), "", *describe(examine(out))):
             say(line)
         say(f"Next:  mrkd-edu demo --data {out}")
+
+
+def asked(question: str, default: str | None = None) -> Path | None:
+    """A folder that a person types in; None for nothing."""
+    answer = typer.prompt(question, default=default, show_default=bool(default)).strip()
+    return Path(answer) if answer else None
 
 
 @data_app.command("bundle")
