@@ -56,7 +56,7 @@ def test_steps_and_predictions_leave_nothing(name: str, repetitions: int, tasks:
 def test_a_cell_run_again_and_again_leaves_nothing(name: str, tasks: dict[str, Any]) -> None:
     tasks[name](3, lambda: None)
     growth = watched(tasks[name], CELLS // 2 if name == "watch_training" else CELLS, traced)
-    assert growth.slope < PICTURE / 2, growth
+    assert growth.slope - 3 * growth.error < PICTURE / 2, growth  # a cache that fills once is a step, no slope
 
 
 def leaking(task: Callable[..., None], leak: Callable[[], Any]) -> tuple[Callable[..., None], list[Any]]:
@@ -99,5 +99,5 @@ def test_a_picture_that_is_kept_in_every_prediction_would_be_found(tasks: dict[s
 def test_a_picture_that_is_kept_by_a_cell_would_be_found(tasks: dict[str, Any]) -> None:
     task, kept = leaking(tasks["explore_threshold"], lambda: bytearray(3 * SIZE * SIZE))
     growth = watched(task, CELLS, traced)
-    assert growth.slope > PICTURE / 2, growth
+    assert growth.slope - 3 * growth.error > PICTURE / 2, growth
     assert len(kept) == CELLS

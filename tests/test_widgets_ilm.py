@@ -253,7 +253,7 @@ def test_an_error_is_shown(explorer: Explorer) -> None:
     explorer.controls["height"].max = 0.9
     explorer.controls["height"].value = (0.1, 0.8)
     assert explorer.wait()
-    assert "give 0 &lt; low" in explorer.problem.value
+    assert "give two numbers, 0 &lt; low" in explorer.problem.value
     explorer.reset()
     assert explorer.wait() and explorer.problem.value == ""
 

@@ -73,12 +73,6 @@ def number(value: float | None, digits: int) -> str:
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
     """Expected problems end as one message and exit code 1, not as a traceback (but with MRKD_EDU_DEBUG set)."""
-    from mrkd_edu.backbones.entry import WeightsNotFound
-    from mrkd_edu.data.images import DataError
-    from mrkd_edu.runtime.writing import Taken
-    from mrkd_edu.train import TrainingError
-
-    expected = (DataError, WeightsNotFound, TrainingError, Taken, ValueError, OSError)
     try:
         yield
     except KeyboardInterrupt:
@@ -89,11 +83,23 @@ def errors() -> Iterator[None]:
         raise typer.Exit(130) from None
     except Exception as error:
         no_memory = out_of_memory(error)
-        if os.environ.get("MRKD_EDU_DEBUG") or not (no_memory or isinstance(error, expected)):
+        if os.environ.get("MRKD_EDU_DEBUG") or not (no_memory or is_expected(error)):
             raise
         problems.print("[bold red]Error:[/bold red]", end=" ")
         say(no_memory or str(error), problems)
         raise typer.Exit(1) from error
+
+
+def is_expected(error: Exception) -> bool:
+    """Whether an error is one that a person can do something about, and whose words are meant for people."""
+    if isinstance(error, (ValueError, OSError)):
+        return True
+    from mrkd_edu.backbones.entry import WeightsNotFound  # here: they bring torch, which a listing does without
+    from mrkd_edu.data.files import DataError
+    from mrkd_edu.runtime.checkpoint import TrainingError
+    from mrkd_edu.runtime.writing import Taken
+
+    return isinstance(error, (DataError, WeightsNotFound, TrainingError, Taken))
 
 
 def out_of_memory(error: Exception) -> str:

@@ -1,4 +1,7 @@
-"""ResNets from torchvision, with the ImageNet weights that RD4AD and MRKD use. Fetched when they are first used."""
+"""ResNets from torchvision, with the ImageNet weights that RD4AD and MRKD use. Fetched when they are first used.
+
+torchvision is imported where it is used: that takes as long as torch itself, and the offline teacher does without.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import nn
 
@@ -22,6 +24,8 @@ def resnet(
     name: str, block: Literal["basic", "bottleneck", "wide"], blocks: tuple[int, int, int], oce_blocks: int
 ) -> Backbone:
     def build(pretrained: bool) -> list[nn.Module]:
+        import torchvision
+
         weights = _weights(name) if pretrained else None
         try:
             if pretrained and kept_teacher(name).exists():
@@ -48,6 +52,8 @@ def kept_teacher(name: str) -> Path:
 
 
 def _from_bundle(name: str) -> nn.Module:
+    import torchvision
+
     net = torchvision.models.get_model(name, weights=None)
     net.load_state_dict(load_file(kept_teacher(name)))
     return net
@@ -64,6 +70,8 @@ def torchvision_weights(name: str) -> dict[str, torch.Tensor] | None:
 
 def _weights(name: str) -> Any:
     """Torchvision's entry for IMAGENET1K_V1, the weights of RD4AD's and the paper's teacher."""
+    import torchvision
+
     return torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
 
 

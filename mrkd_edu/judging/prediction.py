@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit  # Student's t; scipy.stats has it too, and takes a second to import
 
 from mrkd_edu.runtime.manifest import ModelError
 
@@ -90,6 +90,6 @@ def threshold_from(scores: np.ndarray, false_alarms: float = 0.05) -> float:
         raise ValueError(f"A threshold needs at least 2 finite scores of normal images; got {n}.")
     if not 0 < false_alarms < 1:
         raise ValueError(f"false_alarms is a share between 0 and 1; got {false_alarms}.")
-    reach = stats.t.ppf(1 - false_alarms, n - 1) * np.sqrt(1 + 1 / n)
+    reach = stdtrit(n - 1, 1 - false_alarms) * np.sqrt(1 + 1 / n)
     spread = max(scores.std(ddof=1), ROUNDING * abs(scores.mean()))
     return float(scores.mean() + reach * spread)
