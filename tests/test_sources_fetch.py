@@ -452,3 +452,10 @@ def test_threads_of_one_program_do_it_once(published: Callable[..., DataSet], ro
         thread.join()
     assert sorted(placed.already for placed in done) == [False, True, True, True]
     assert len(room.asked) == 1
+
+
+def test_what_a_killed_one_left_goes_whatever_is_in_the_name(tmp_path: Path) -> None:
+    left = tmp_path / f"{place.hidden('nut [old]')}123"
+    left.mkdir()
+    with place.our_turn(tmp_path, "nut [old]"):
+        assert not left.exists()

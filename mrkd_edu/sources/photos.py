@@ -30,6 +30,7 @@ from mrkd_edu.runtime.tables import write_table
 from mrkd_edu.runtime.writing import check_room, explained, whole_file
 from mrkd_edu.sources.phone import GROWS, Photo, see, write_converted
 from mrkd_edu.sources.photo_folders import TABLE, check_folders, harmless, kind_name, kinds_of, photos_in
+from mrkd_edu.sources.place import hidden, our_turn
 
 COLUMNS = ("file", "from", "why", "content")
 ROOM = 1.05  # of what the files have, for the folders
@@ -173,27 +174,26 @@ def take_photos(
         {'good': 2, 'defect': 1} ['defect']
     """
     plan = plan_photos(good, out, bad, masks, progress)
-    if os.path.lexists(plan.out) and not _empty(plan.out):
-        _check_same(plan)
-        return _told(plan, already=True)
-    with explained(plan.out):
-        check_room(plan.out.parent, int(ROOM * sum(item.bytes for item in plan.items)))
-        for left in plan.out.parent.glob(f"{_hidden(plan.out)}*"):  # of a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=_hidden(plan.out), dir=plan.out.parent))
-    try:
-        made = unfinished / plan.out.name
-        at_all(partial(_copy, made), plan.items, "copying", progress)
-        rows = [(cell(item.to), cell(str(item.source)), item.why, item.content) for item in plan.items]
-        rows += [("", cell(name), readable(f"left out: {why}"), "") for name, why in plan.left_out]
-        write_table(made / TABLE, COLUMNS, rows)
-        _check_read(made, plan.out)
+    with our_turn(plan.out.parent, plan.out.name):
+        if os.path.lexists(plan.out) and not _empty(plan.out):
+            _check_same(plan)
+            return _told(plan, already=True)
         with explained(plan.out):
-            if _empty(plan.out):
-                plan.out.rmdir()
-            made.rename(plan.out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+            check_room(plan.out.parent, int(ROOM * sum(item.bytes for item in plan.items)))
+            unfinished = Path(tempfile.mkdtemp(prefix=hidden(plan.out.name), dir=plan.out.parent))
+        try:
+            made = unfinished / plan.out.name
+            at_all(partial(_copy, made), plan.items, "copying", progress)
+            rows = [(cell(item.to), cell(str(item.source)), item.why, item.content) for item in plan.items]
+            rows += [("", cell(name), readable(f"left out: {why}"), "") for name, why in plan.left_out]
+            write_table(made / TABLE, COLUMNS, rows)
+            _check_read(made, plan.out)
+            with explained(plan.out):
+                if _empty(plan.out):
+                    plan.out.rmdir()
+                made.rename(plan.out)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
     return _told(plan)
 
 
@@ -300,7 +300,7 @@ def _add_masks(
 
 
 def _copy(folder: Path, item: Item) -> None:
-    """Copy or convert one file; another one than was looked at is refused."""
+    """Copy or convert one file."""
     with whole_file(folder / item.to, "wb") as file:
         if item.convert:
             write_converted(item.source, file)
@@ -334,10 +334,6 @@ def _check_same(plan: PhotoPlan) -> None:
 
 def _empty(folder: Path) -> bool:
     return os.path.isdir(folder) and not os.listdir(folder)
-
-
-def _hidden(out: Path) -> str:
-    return f".{out.name[:100]}-unfinished-"
 
 
 def _told(plan: PhotoPlan, already: bool = False) -> Photos:

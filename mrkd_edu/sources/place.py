@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from mrkd_edu.data.files import DataError
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_mask
 from mrkd_edu.data.layouts import listed, visible_folders
-from mrkd_edu.runtime.names import tell
+from mrkd_edu.runtime.names import readable, tell
 from mrkd_edu.runtime.writing import alone, check_room, explained
 from mrkd_edu.sources.archive import stem_of_archive, unpack
 from mrkd_edu.sources.convert import CONVERTERS, Conversion, native, recognised
@@ -61,9 +62,9 @@ def our_turn(root: Path, name: str) -> Iterator[None]:
     """Only one process puts a set in place. What a killed one has left behind is thrown away."""
     with explained(root):
         root.mkdir(parents=True, exist_ok=True)
-    waits = partial(tell, f"Another program fetches {name} just now: waiting for it.")
-    with alone(root / f".{name}.lock", "", waits):
-        for left in root.glob(f"{_hidden(name)}*"):
+    waits = partial(tell, f"Another program makes {readable(name)} just now: waiting for it.")
+    with alone(root / f".{name[:100]}.lock", "", waits):
+        for left in root.glob(f"{escape(hidden(name))}*"):
             shutil.rmtree(left, ignore_errors=True)
         yield
 
@@ -98,7 +99,7 @@ def place(
         _check_version(entry, source, sha256)  # before anything of it is unpacked
     with explained(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=_hidden(target.name), dir=target.parent))
+        unfinished = Path(tempfile.mkdtemp(prefix=hidden(target.name), dir=target.parent))
     try:
         ours = not os.path.isdir(source)
         top = unfinished / "unpacked" / stem_of_archive(source) if ours else source
@@ -195,5 +196,6 @@ def _check_version(entry: DataSet, source: Path, sha256: str | None, found: Coun
         )
 
 
-def _hidden(name: str) -> str:
-    return f".{name}-unfinished-"
+def hidden(name: str) -> str:
+    """How the folder begins in which something is made; a name may be as long as a system allows."""
+    return f".{name[:100]}-unfinished-"
