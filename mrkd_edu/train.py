@@ -122,8 +122,9 @@ def fit(
 
     Example:
         >>> model = MRKD(variant="rd", size=64)
-        >>> images = torch.randint(0, 255, (8, 3, 64, 64), dtype=torch.uint8)
-        >>> history = fit(model, images, recipe=Recipe(steps=2, batch=4), progress=False)
+        >>> drawn = torch.Generator().manual_seed(0)
+        >>> images = torch.randint(0, 255, (8, 3, 64, 64), dtype=torch.uint8, generator=drawn)
+        >>> history = fit(model, images, recipe=Recipe(steps=2, batch=8), progress=False)
         >>> len(history.loss), history.loss[1] < history.loss[0]
         (2, True)
     """
