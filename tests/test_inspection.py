@@ -8,6 +8,7 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
@@ -169,6 +170,16 @@ def test_12_bits_in_16(tmp_path: Path) -> None:
     found = one(root)
     assert "multiply their values by 16" in named(found, "dark-16-bit").text
     assert found.modes["16 bit"] == 20 and "refused" not in codes(found)
+
+
+def test_12_bits_in_16_of_each_colour(tmp_path: Path) -> None:
+    root = folder(tmp_path / "part")
+    for i, path in enumerate((root / "train/good").iterdir()):
+        values = np.random.default_rng(i).integers(0, 4096, (SIDE, SIDE, 3), dtype=np.uint16)
+        assert cv2.imwrite(str(path), values)
+    found = one(root)
+    assert "multiply their values by 16" in named(found, "dark-16-bit").text
+    assert found.modes["16 bit RGB"] == 20 and "refused" not in codes(found)
 
 
 def test_too_few_images(tmp_path: Path) -> None:

@@ -459,3 +459,12 @@ def test_what_a_killed_one_left_goes_whatever_is_in_the_name(tmp_path: Path) -> 
     left.mkdir()
     with place.our_turn(tmp_path, "nut [old]"):
         assert not left.exists()
+
+
+def test_a_name_of_ones_own_holds_for_a_public_set_too(published: Callable[..., DataSet], tmp_path: Path) -> None:
+    """It is converted as what it is, and called as one wants it."""
+    published("btad")
+    source = write_folder(tmp_path / "stick", ARCHIVES["btad"][1]())
+    placed = take(source, tmp_path / "data", name="ours", progress=False)
+    assert placed.folder == tmp_path / "data" / "ours" and placed.categories == ["01", "02", "03"]
+    assert len(AnomalyFolder(placed.folder / "01").train) == 3

@@ -391,7 +391,9 @@ def doctor() -> None:
 
 def refuse_foreign_run(out: Path, resume: bool) -> None:
     """A finished or interrupted training in the way is not overwritten without a word."""
-    interrupted = sorted(out.glob("checkpoint.*"))  # also that of an older version, which is refused later
+    from mrkd_edu.study.run import CHECKPOINT, OLDER
+
+    interrupted = [out / name for name in (CHECKPOINT, OLDER) if (out / name).exists()]  # an older one is refused later
     if (out / "model.json").exists() and not interrupted:
         raise FileExistsError(
             f"{out} holds a trained model already{': nothing to resume' if resume else ''}. Choose another --out, or "

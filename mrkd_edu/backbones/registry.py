@@ -16,3 +16,4 @@ BACKBONES: dict[str, Backbone] = {
     "resnet34": resnet("resnet34", "basic", (3, 4, 6), 3),
     "resnet50": resnet("resnet50", "bottleneck", (3, 4, 6), 3),
 }
+FETCHED = tuple(name for name in BACKBONES if not name.startswith("efficientnet"))  # torchvision's, when first used

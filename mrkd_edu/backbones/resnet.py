@@ -17,8 +17,6 @@ from torch import nn
 from mrkd_edu.backbones.entry import OFFLINE_TEACHER, Backbone, WeightsNotFound
 from mrkd_edu.runtime.cache import cache_folder
 
-RESNETS = ("wide_resnet50_2", "resnet18", "resnet34", "resnet50")
-
 
 def resnet(
     name: str, block: Literal["basic", "bottleneck", "wide"], blocks: tuple[int, int, int], oce_blocks: int

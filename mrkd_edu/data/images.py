@@ -138,7 +138,7 @@ def refuse_dark_16_bits(sources: Sequence[Any], whose: str) -> None:
         mrkd_edu.data.files.DataError: the 16-bit pictures of your images are nearly black: ... Multiply ... by 16
     """
     some = sources[:: max(1, -(-len(sources) // 8))]
-    known = [value for source in some if (value := _brightest_of_16_bits(source)) is not None]
+    known = [value for source in some if (value := brightest_of_16_bits(source)) is not None]
     if known and 0 < max(known) <= BITS_12:
         bits = max(max(known).bit_length(), 8)
         raise DataError(
@@ -147,7 +147,7 @@ def refuse_dark_16_bits(sources: Sequence[Any], whose: str) -> None:
         )
 
 
-def _brightest_of_16_bits(source: Any) -> int | None:
+def brightest_of_16_bits(source: Any) -> int | None:
     """The largest value of a picture with 16 bits for each pixel; None for any other picture."""
     if isinstance(source, torch.Tensor):
         return int(channels_last(source).max()) if source.numel() and source.dtype == torch.uint16 else None
@@ -316,25 +316,23 @@ def _resize_mask(mask: np.ndarray, size: int) -> np.ndarray:
     """
     share = Image.fromarray(mask.astype(np.float32)).resize((size, size), Image.Resampling.BOX)  # float: 8 bits round
     half = np.asarray(share) >= 0.5 - 1e-6  # (size, size)
-    touched = _per_new_pixel(_per_new_pixel(mask, size).T, size).T > 0  # (size, size)
+    touched = _touched(_touched(mask, size).T, size).T  # (size, size)
     regions, _ = ndimage.label(touched | half, structure=np.ones((3, 3)))
     lost = touched & ~np.isin(regions, regions[half])
     return half | lost
 
 
-def _per_new_pixel(values: np.ndarray, size: int) -> np.ndarray:
-    """Sums over the length of each of `size` new pixels, in parts of `1 / size`: (n, m) whole numbers to (size, m).
+def _touched(mask: np.ndarray, size: int) -> np.ndarray:
+    """Which of `size` new rows a defect of the old ones reaches into: (n, m) bool to (size, m) bool.
 
     Example:
-        >>> _per_new_pixel(np.array([[1], [0], [0]]), 2).T.tolist()  # three pixels to two, of one and a half each
-        [[2, 0]]
+        >>> _touched(np.array([[False], [True], [False]]), 2).T.tolist()  # three rows to two, of one and a half each
+        [[True, True]]
     """
-    n = len(values)
-    whole, part = np.divmod(np.arange(size + 1) * n, size)  # where each new pixel begins, and the last one ends
-    sums = np.zeros((n + 1, values.shape[1]), np.int64)
-    np.cumsum(values, axis=0, out=sums[1:])
-    upto = size * sums[whole] + part[:, None] * values[np.minimum(whole, n - 1)]  # (size + 1, m)
-    return np.diff(upto, axis=0)
+    n, new = len(mask), np.arange(size)
+    first, behind = new * n // size, -(-(new + 1) * n // size)
+    counted = np.concatenate([np.zeros((1, mask.shape[1]), np.int32), mask.cumsum(axis=0, dtype=np.int32)])
+    return counted[behind] > counted[first]
 
 
 def as_batch(images: Sequence[np.ndarray]) -> torch.Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from mrkd_edu.data.layouts import (
     visible_folders,
 )
 
-PHONE_SUFFIXES = (".heic", ".heif", ".avif")
+PHONE_SUFFIXES = (".heic", ".heif", ".hif", ".avif")
 RAW_SUFFIXES = (".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw")  # of cameras
 UNREAD_SUFFIXES = (*PHONE_SUFFIXES, *RAW_SUFFIXES, ".gif", ".jp2", ".jxl", ".psd", ".svg", ".npy")
 IGNORED = (*LITTER, ".DS_Store", *RECORDS)
@@ -282,21 +283,18 @@ def _the(stock: Inventory, parent: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _folders(stock: Inventory, folder: Path) -> list[Path]:
-    try:
-        return visible_folders(folder)
-    except DataError as error:
-        _closed(stock, folder, error)
-        return []
+    return _listing(visible_folders, stock, folder)
 
 
 def _images(stock: Inventory, folder: Path) -> list[Path]:
+    return _listing(list_images, stock, folder)
+
+
+def _listing(how: Callable[[Path], list[Path]], stock: Inventory, folder: Path) -> list[Path]:
+    """What lies in a folder; one that cannot be opened is said once."""
     try:
-        return list_images(folder)
+        return how(folder)
     except DataError as error:
-        _closed(stock, folder, error)
+        if not any(p.code == "closed-folder" and p.file == stock.name(folder) for p in stock.problems):
+            stock.complain("closed-folder", "error", folder, str(error))
         return []
-
-
-def _closed(stock: Inventory, folder: Path, error: DataError) -> None:
-    if not any(problem.code == "closed-folder" and problem.file == stock.name(folder) for problem in stock.problems):
-        stock.complain("closed-folder", "error", folder, str(error))

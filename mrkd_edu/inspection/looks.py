@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from mrkd_edu.data.files import DataError
 from mrkd_edu.data.folder import digest_of
-from mrkd_edu.data.images import opened, read_mask
+from mrkd_edu.data.images import brightest_of_16_bits, opened, read_mask
 from mrkd_edu.data.pixels import to_rgb, upright
 from mrkd_edu.data.stack import DECODERS
 from mrkd_edu.inspection.lookalikes import thumbnail
@@ -66,11 +66,12 @@ def look(path: Path) -> Look:
         content = digest_of(path)
         with opened(path) as image:
             mode = image.mode
-            sixteen = mode.startswith("I;16") or (mode, image.format) == ("I", "PNG")
-            name = "16 bit" if sixteen else MODES.get(mode, mode)
+            brightest = brightest_of_16_bits(image)
+            name = MODES.get(mode, mode)
+            if brightest is not None:
+                name = f"16 bit {name}" if mode in MODES else "16 bit"
             name += " with alpha" if "transparency" in image.info and mode in ("L", "RGB", "P") else ""
             kind = image.format or ""
-            brightest = int(np.asarray(image).max()) if sixteen else None
             rgb = to_rgb(upright(image), str(path))
     except DataError as error:
         return Look(error=str(error))

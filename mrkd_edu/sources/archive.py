@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from mrkd_edu.data.files import DataError, check_file
 from mrkd_edu.data.images import IMAGE_SUFFIXES
-from mrkd_edu.runtime.names import readable
+from mrkd_edu.runtime.names import DEVICES, readable
 from mrkd_edu.runtime.writing import NotWritten, check_room, explained
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
@@ -37,7 +37,6 @@ SWOLLEN = 50  # times its archive: pictures hardly grow when they are unpacked, 
 ALWAYS = 200 * 2**20  # bytes that are never too many
 MOST_FILES = 300_000
 CHUNK = 2**20
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices, for Windows
 
 
 @dataclass
@@ -175,7 +174,7 @@ def safe_name(name: str, whose: str | Path) -> str:
     if plain.startswith("/") or re.match("[A-Za-z]:", plain) or ".." in parts:
         raise DataError(f"{_holds(whose, name)}, whose name leads out of its folder. {_REFUSED}")
     for part in parts:
-        if "\0" in part or ":" in part or RESERVED.fullmatch(part) or len(part.encode(errors="surrogateescape")) > 255:
+        if "\0" in part or ":" in part or DEVICES.fullmatch(part) or len(part.encode(errors="surrogateescape")) > 255:
             raise DataError(f"{_holds(whose, name)}, a name that not every system can write. {_REFUSED}")
     return "/".join(parts)
 

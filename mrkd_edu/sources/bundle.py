@@ -18,7 +18,6 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,7 +33,8 @@ from safetensors.torch import save
 from tqdm.auto import tqdm
 
 import mrkd_edu
-from mrkd_edu.backbones.resnet import RESNETS, kept_teacher, torchvision_weights
+from mrkd_edu.backbones.registry import FETCHED
+from mrkd_edu.backbones.resnet import kept_teacher, torchvision_weights
 from mrkd_edu.data.files import DataError, as_path, check_file
 from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.layouts import visible_folders
@@ -109,6 +109,8 @@ def make_bundle(out: str | Path, *, progress: bool = True) -> Bundle:
         writing.NotWritten: no room, or no right to write there.
     """
     out, home = as_path(out), cache_folder()
+    if out.is_dir():
+        raise DataError(f"{out} is a folder; name the file to write, such as {out / 'bundle.zip'}")
     found = Bundle(out)
     contents: dict[str, Any] = {"format": FORMAT, "mrkd_edu": mrkd_edu.__version__, "code": trained_by(), "runs": []}
     contents |= {"torch": torch.__version__, "number_format": format_name(pick_device())}
@@ -122,7 +124,7 @@ def make_bundle(out: str | Path, *, progress: bool = True) -> Bundle:
         place = toy.relative_to(home / "toy").as_posix()
         contents["runs"].append({"run": folder.name, "toy": place, "plan": plan})
         files |= {f"runs/{folder.name}/{name}": folder / name for name in MODEL}
-    for name in RESNETS:
+    for name in FETCHED:
         if (weights := torchvision_weights(name)) is not None:
             files[f"teachers/{name}.safetensors"] = save(weights)
             found.teachers.append(name)
@@ -130,8 +132,6 @@ def make_bundle(out: str | Path, *, progress: bool = True) -> Bundle:
     files |= {"wheels.txt": "".join(f"{line}\n" for line in wheels).encode(), "READ_ME.txt": READ_ME.encode()}
     found.toys, found.runs, found.packages = len(toys), len(contents["runs"]), len(wheels)
     found.size = sum(len(what) if isinstance(what, bytes) else what.stat().st_size for what in files.values())
-    if out.is_dir():
-        raise DataError(f"{out} is a folder; name the file to write, such as {out / 'bundle.zip'}")
     check_room(out.absolute().parent, found.size)
     hashes = {}
     with whole_file(out, "wb") as file, zipfile.ZipFile(file, "w") as archive:  # pictures and weights do not shrink
@@ -187,7 +187,7 @@ def open_bundle(path: str | Path, *, progress: bool = True) -> Bundle:
             for place, toy in toys.items():
                 opened.already += not _moved(toy, home / "toy" / place)
             for weights in sorted((unfinished / "teachers").glob("*.safetensors")):
-                if weights.stem in RESNETS:
+                if weights.stem in FETCHED:
                     opened.teachers.append(weights.stem)
                     opened.already += not _moved(weights, kept_teacher(weights.stem))
             if contents["code"] == trained_by():
@@ -214,9 +214,9 @@ def _take_runs(runs: list[dict[str, Any]], unfinished: Path, home: Path, opened:
     for entry in runs:
         source = unfinished / "runs" / Path(str(entry.get("run"))).name
         if source.is_dir():
-            data, plan = AnomalyFolder(home / "toy" / entry["toy"]), PLAN.validate_python(entry["plan"])
             opened.runs += 1
-            opened.already += not _moved(source, home_of(data, plan, device))
+            data = AnomalyFolder(home / "toy" / entry["toy"])
+            opened.already += not _moved(source, home_of(data, entry["plan"], device))
 
 
 def _moved(source: Path, target: Path) -> bool:
@@ -235,12 +235,13 @@ def _read_contents(path: Path, folder: Path) -> dict[str, Any]:
     damaged = DataError(f"{path} is damaged, or no bundle. Copy it again, or make it anew:  mrkd-edu data bundle FILE")
     try:
         contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
-        files, runs = contents["files"], contents["runs"]
+        files, runs = contents["files"], list(contents["runs"])
         said = (contents["code"], contents["torch"], contents["number_format"])
-        plans = [PLAN.validate_python(entry["plan"]) for entry in runs if contents["code"] == trained_by()]
+        if contents["code"] == trained_by():  # of another code not even the settings need be known here
+            contents["runs"] = [{**entry, "plan": PLAN.validate_python(entry["plan"])} for entry in runs]
     except (OSError, ValueError, TypeError, KeyError, ValidationError, RecursionError) as error:
         raise damaged from error
-    if contents.get("format") != FORMAT or not all(isinstance(word, str) for word in said) or len(plans) > len(runs):
+    if contents.get("format") != FORMAT or not all(isinstance(word, str) for word in said):
         raise DataError(f"{path} was made by another version of mrkd_edu. Make it anew:  mrkd-edu data bundle FILE")
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {CONTENTS}
     if not isinstance(files, dict) or present != set(files):
@@ -281,12 +282,9 @@ def packages(of: str = "mrkd-edu", extras: tuple[str, ...] = ("notebooks",)) -> 
     """
     found: dict[str, str] = {}
     waiting = [(of, frozenset(extras))]
-    seen = Counter[tuple[str, frozenset[str]]]()
+    seen = set(waiting)
     while waiting:
         name, wanted = waiting.pop()
-        seen[name, wanted] += 1
-        if seen[name, wanted] > 1:
-            continue
         try:
             package = metadata.distribution(name)
         except metadata.PackageNotFoundError:
@@ -296,5 +294,7 @@ def packages(of: str = "mrkd-edu", extras: tuple[str, ...] = ("notebooks",)) -> 
         for line in package.requires or ():
             needed = Requirement(line)
             if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in wanted or {""}):
-                waiting.append((canonicalize_name(needed.name), frozenset(needed.extras)))
+                following = (str(canonicalize_name(needed.name)), frozenset(needed.extras))
+                waiting += [] if following in seen else [following]
+                seen.add(following)
     return [f"{name}=={version}" for name, version in sorted(found.items())]

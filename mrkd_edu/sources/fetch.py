@@ -17,7 +17,7 @@ from mrkd_edu.sources.archive import is_archive, stem_of_archive
 from mrkd_edu.sources.convert import recognised
 from mrkd_edu.sources.download import download, lock_of
 from mrkd_edu.sources.place import Placed, our_turn, place
-from mrkd_edu.sources.record import check_free, check_whole, known_hash, read_record, remember_hash
+from mrkd_edu.sources.record import check_free, check_whole, known_hash, missing_of, read_record, remember_hash
 from mrkd_edu.sources.registry import SETS, DataSet, find_set
 
 SHELF = "archives"  # in the root: archives as they were downloaded
@@ -55,7 +55,7 @@ def get(
     asked = list(categories or entry.categories)
     with our_turn(root, entry.name):
         record = read_record(target)
-        missing = [c for c in asked if not record or c not in record["categories"]]
+        missing = missing_of(record, asked)
         if record and not missing:
             files = check_whole(target, record, asked)
             return Placed(target, asked, files, already=True, left_out=record.get("left_out", []))
@@ -119,13 +119,14 @@ def take(
             files = check_whole(target, record, there)
             return Placed(target, there, files, already=True, left_out=record.get("left_out", []))
         check_free(target, record)
-        missing = [c for c in entry.categories if not record or c not in record["categories"]] if entry else None
+        missing = missing_of(record, entry.categories) if entry else None
         if record and not missing:
             raise DataError(
                 f"{target} holds {record.get('archive')} already. Nothing was overwritten: choose another name (--as), "
                 "or another --root"
             )
-        return place(source, target, entry, missing, found, any_version=any_version, progress=progress)
+        options = {"named": name is not None, "any_version": any_version, "progress": progress}
+        return place(source, target, entry, missing, found, **options)
 
 
 def _which(source: Path, name: str | None, sha256: str | None) -> DataSet | None:

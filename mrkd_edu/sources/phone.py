@@ -23,7 +23,6 @@ from mrkd_edu.inspection.looks import hash_of_pixels
 
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
-PHOTO_SUFFIXES = (".heic", ".heif", ".hif", ".avif")
 QUALITY = 95  # of a JPEG made of a HEIC photo
 GROWS = 4  # times, at most, that a photo grows by being converted
 NO_HEIC = (

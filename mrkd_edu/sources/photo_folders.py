@@ -20,14 +20,12 @@ from mrkd_edu.data.layouts import (
     stem_of,
     visible_folders,
 )
-from mrkd_edu.inspection.inventory import UNREAD_SUFFIXES
-from mrkd_edu.runtime.names import ODD
-from mrkd_edu.sources.phone import PHOTO_SUFFIXES
+from mrkd_edu.inspection.inventory import PHONE_SUFFIXES, UNREAD_SUFFIXES
+from mrkd_edu.runtime.names import DEVICES, ODD
 
 ONE_KIND = "defect"  # of bad photos that lie flat in their folder
 LONGEST = 80  # signs of a name; the rest is cut off
 NOT_ON_WINDOWS = re.compile(r'[<>:"/\\|?*]')
-DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # names that Windows keeps for itself
 MASK_BESIDE = "looks like the mask of the photo beside it: give masks as a folder of their own"
 TABLE = "photos.csv"
 LeftOut = list[tuple[str, str]]  # a file, and why it is not taken
@@ -42,7 +40,7 @@ def harmless(name: str) -> str:
     """
     name = ODD.sub("_", NOT_ON_WINDOWS.sub("_", unicodedata.normalize("NFC", name)))
     name = name.strip(" .").lstrip("~")[:LONGEST].strip(" .") or "photo"
-    return f"{name}_" if DEVICES.fullmatch(name.partition(".")[0]) else name
+    return f"{name}_" if DEVICES.fullmatch(name) else name
 
 
 def check_folders(good: Path, out: Path, bad: Path | None, masks: Path | None) -> None:
@@ -73,7 +71,7 @@ def photos_in(
             same = [other for other in except_for if other and os.path.realpath(other) == os.path.realpath(path)]
             if deep and not same and not path.name.startswith("__"):
                 left_out.append((str(path), "a folder inside; its photos are not taken, give that folder itself"))
-        elif suffix in PHOTO_SUFFIXES:
+        elif suffix in PHONE_SUFFIXES:
             found.append(path)
         elif suffix in UNREAD_SUFFIXES:
             left_out.append((str(path), f"{suffix} is not read here: save it as JPEG or PNG"))

@@ -76,6 +76,7 @@ def place(
     wanted: list[str] | None,
     sha256: str | None,
     *,
+    named: bool = False,
     any_version: bool = False,
     progress: bool = True,
 ) -> Placed:
@@ -87,6 +88,7 @@ def place(
         entry: which public set it is; None: by its content, or one of somebody's own.
         wanted: categories that are put there; None: all.
         sha256: of the archive, for the record.
+        named: the set's folder is called as somebody wants it, whatever its content turns out to be.
         any_version: take other numbers of images than the known ones.
         progress: show bars.
 
@@ -113,8 +115,10 @@ def place(
             left_out += [f"{listed(out.nested)}: archives inside are not opened"] if out.nested else []
             left_out += [f"{out.left_out} files that are no image, table or text"] if out.left_out else []
         if entry is None and (name := recognised(top)):
-            entry, target = SETS[name], target.parent / name
-            check_free(target, None)
+            entry = SETS[name]
+            if not named:
+                target = target.parent / name
+                check_free(target, None)
         conversion = (CONVERTERS[entry.layout] if entry else native)(top)
         if entry and not any_version:
             _check_version(entry, source, sha256, conversion.counts())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -62,6 +63,16 @@ def new_record(entry: DataSet | None, source: Path, sha256: str | None, left_out
         facts |= {"set": entry.name, "title": entry.title, "licence": entry.licence, "terms": entry.terms}
         facts |= {"page": entry.page, "cite": entry.cite}
     return facts | {"left_out": left_out}
+
+
+def missing_of(record: Record | None, categories: Sequence[str]) -> list[str]:
+    """Which categories of a set are not there yet.
+
+    Example:
+        >>> missing_of({"categories": {"bottle": 292}}, ["bottle", "cable"])
+        ['cable']
+    """
+    return [category for category in categories if not record or category not in record["categories"]]
 
 
 def check_whole(folder: Path, record: Record, categories: list[str]) -> int:

@@ -72,14 +72,15 @@ def run(
         writing.NotWritten: `out` cannot be written; where a training had ended, the message says where its model is.
     """
     where = pick_device(device)
-    home = home_of(data, plan, where)
+    homes = list(_homes(data, plan, where)) if cache else []  # each is a hash of all training images
+    home = homes[0][1] if homes else None
     folder = Path(out) if out is not None else None
-    trained = _cached(data, plan, where) if cache else None  # whole, or refused: many may read beside a writer
+    trained = _cached(homes, data, plan, where) if homes else None  # whole, or refused: many may read beside a writer
     with ExitStack() as alone_there:
-        if cache and trained is None:
+        if home and trained is None:
             waits = partial(tell, f"Another process trains {plan.variant} on {data.name} just now: waiting for it.")
             alone_there.enter_context(alone(home / LOCK, "", waits))
-            trained = _cached(data, plan, where)  # it may be there by now
+            trained = _cached(homes, data, plan, where)  # it may be there by now
         model = trained or build(plan)
         if folder is not None:
             other = f"Another training is writing into {folder}: wait for it, or choose another folder (--out)."
@@ -88,7 +89,7 @@ def run(
                 raise TrainingError(f"{folder / OLDER} {OF_ANOTHER_VERSION}")
             check_room(folder, _room(model))
         if trained is None:
-            kept = home if cache and can_keep(home, model) else None
+            kept = home if home and can_keep(home, model) else None
             _train(model, data, plan, folder, kept, resume, device, progress, callback)
         elif folder is not None:
             model.save(folder)
@@ -204,9 +205,12 @@ def _homes(data: AnomalyFolder, plan: Plan, device: torch.device) -> Iterator[tu
         yield distance, home_of(data, replace(plan, recipe=replace(plan.recipe, distance=distance)), device)
 
 
-def _cached(data: AnomalyFolder, plan: Plan, device: torch.device) -> MRKD | None:
+def _cached(
+    homes: Sequence[tuple[Distance, Path]], data: AnomalyFolder, plan: Plan, device: torch.device
+) -> MRKD | None:
     """The model of a plan from the cache. A student judged by another distance is judged anew, not trained anew."""
-    for distance, kept in _homes(data, plan, device):
+    home = homes[0][1]
+    for distance, kept in homes:
         if not (kept / "model.json").exists():
             continue
         try:
@@ -220,10 +224,10 @@ def _cached(data: AnomalyFolder, plan: Plan, device: torch.device) -> MRKD | Non
             facts["scales"] = finish(model, divide(data, plan), plan)
             facts["plan"] = plain(plan)
             with suppress(NotWritten):  # it is judged anew the next time
-                model.save(home_of(data, plan, device))
+                model.save(home)
             how = f", now judged by the {plan.recipe.distance} distance"
         tell(
-            f"Reused run {home_of(data, plan, device).name[:8]}: {plan.variant} on {data.name}, "
+            f"Reused run {home.name[:8]}: {plan.variant} on {data.name}, "
             f"{facts['steps']} steps, seed {plan.seed}, trained before in {facts['seconds']:.0f} s{how}."
         )
         return model
