@@ -22,7 +22,7 @@ from published_layouts import ARCHIVES, mask, mvtec_ad, picture, write_archive, 
 from mrkd_edu import AnomalyFolder
 from mrkd_edu.data.files import DataError
 from mrkd_edu.data.layouts import find_categories
-from mrkd_edu.runtime.writing import NotWritten
+from mrkd_edu.runtime.writing import NotWritten, unfinished_name
 from mrkd_edu.sources import fetch, place, registry
 from mrkd_edu.sources.convert import SIGNS, recognised
 from mrkd_edu.sources.fetch import get, take
@@ -455,7 +455,7 @@ def test_threads_of_one_program_do_it_once(published: Callable[..., DataSet], ro
 
 
 def test_what_a_killed_one_left_goes_whatever_is_in_the_name(tmp_path: Path) -> None:
-    left = tmp_path / f"{place.hidden('nut [old]')}123"
+    left = tmp_path / f"{unfinished_name('nut [old]')}123"
     left.mkdir()
     with place.our_turn(tmp_path, "nut [old]"):
         assert not left.exists()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import numpy as np
 import torch
 
 from mrkd_edu.data.images import check_size, read_image
-
-DECODERS = min(8, os.cpu_count() or 1)  # threads; PIL lets go of the interpreter while it decodes
+from mrkd_edu.runtime.batches import side_by_side
 
 
 def read_images(sources: Sequence[Any], size: int) -> list[np.ndarray]:
@@ -24,11 +22,7 @@ def read_images(sources: Sequence[Any], size: int) -> list[np.ndarray]:
     """
     if len(sources) < 2:
         return [read_image(source, size) for source in sources]
-    pool = ThreadPoolExecutor(DECODERS)
-    try:
-        return list(pool.map(lambda source: read_image(source, size), sources))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error: do not decode the rest first
+    return side_by_side(lambda source: read_image(source, size), sources)
 
 
 def some_images(images: ImageStack | torch.Tensor, number: int = 64) -> torch.Tensor:

@@ -19,7 +19,7 @@ from mrkd_edu.figures.axes import HEADLINE, frameless, new_grid
 from mrkd_edu.figures.style import NORMAL_COLOUR, TRUTH_COLOUR, VARIANT_COLOURS, Picture, in_our_style
 from mrkd_edu.inspection.examine import Findings
 from mrkd_edu.inspection.inventory import Problem, take_stock
-from mrkd_edu.inspection.looks import at_all
+from mrkd_edu.runtime.batches import side_by_side
 from mrkd_edu.runtime.names import readable
 
 MOST_ROWS = 12  # kinds; a page has no room for more
@@ -84,7 +84,7 @@ def contact_sheet(what: str | os.PathLike[str] | Findings, most: int = 8) -> Pic
     columns = min(most, max(len(samples) for _, samples in rows))
     shown = {name: _some(samples, columns, marks) for name, samples in rows[:MOST_ROWS]}
     samples = [sample for some in shown.values() for sample in some]
-    pictures = dict(zip(samples, at_all(_picture, samples, "", False), strict=True))
+    pictures = dict(zip(samples, side_by_side(_picture, samples), strict=True))
     width, height = columns * CELL + LABEL, len(shown) * (CELL + 0.3) + 0.55
     figure, axes = new_grid(len(shown), columns, width, height)
     for row, (name, some), (_, all_of_it) in zip(axes, shown.items(), rows, strict=False):

@@ -19,7 +19,8 @@ from mrkd_edu.data.files import DataError, as_path, no_folder
 from mrkd_edu.data.layouts import find_categories
 from mrkd_edu.inspection import faults
 from mrkd_edu.inspection.inventory import Inventory, Problem, take_stock
-from mrkd_edu.inspection.looks import Look, at_all, look, look_at_mask
+from mrkd_edu.inspection.looks import Look, look, look_at_mask
+from mrkd_edu.runtime.batches import side_by_side
 from mrkd_edu.runtime.names import readable
 
 MOST_LINES = 5  # of one sort of problem in `describe`
@@ -153,9 +154,9 @@ def _examine(root: Path, progress: bool) -> Findings:
     stock = take_stock(root)
     samples = stock.train + stock.test
     name = Path(os.path.abspath(root)).name
-    looks = dict(zip(samples, at_all(look, [s.path for s in samples], name, progress), strict=True))
+    looks = dict(zip(samples, side_by_side(look, [s.path for s in samples], what=name, progress=progress), strict=True))
     masked = [sample for sample in stock.test if sample.mask]
-    masks = at_all(look_at_mask, [s.mask for s in masked if s.mask], f"{name}, masks", progress)
+    masks = side_by_side(look_at_mask, [s.mask for s in masked if s.mask], what=f"{name}, masks", progress=progress)
     faults.check_reading(stock, looks)
     faults.check_masks(stock, looks, dict(zip(masked, masks, strict=True)))
     faults.check_numbers(stock)

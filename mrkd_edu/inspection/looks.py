@@ -6,25 +6,18 @@ Nothing here raises for what is in a file: what cannot be read says so in a sent
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
 from mrkd_edu.data.files import DataError
 from mrkd_edu.data.folder import digest_of
 from mrkd_edu.data.images import brightest_of_16_bits, opened, read_mask
 from mrkd_edu.data.pixels import to_rgb, upright
-from mrkd_edu.data.stack import DECODERS
 from mrkd_edu.inspection.lookalikes import thumbnail
 
-Given = TypeVar("Given")
-Seen = TypeVar("Seen")
 MODES = {
     "1": "black and white", "L": "grey", "LA": "grey with alpha", "P": "palette", "PA": "palette", "RGB": "RGB",
     "RGBA": "RGB with alpha", "CMYK": "CMYK", "YCbCr": "YCbCr", "F": "float",
@@ -112,13 +105,3 @@ def look_at_mask(path: Path) -> MaskLook:
     except DataError as error:
         return MaskLook(error=str(error))
     return MaskLook(size=(mask.shape[0], mask.shape[1]), share=float(mask.mean()))
-
-
-def at_all(how: Callable[[Given], Seen], files: Sequence[Given], what: str, progress: bool) -> list[Seen]:
-    """Do the same to many files side by side, with a bar."""
-    pool = ThreadPoolExecutor(DECODERS)
-    try:
-        seen = pool.map(how, files)
-        return list(tqdm(seen, desc=what, total=len(files), unit="file", disable=not progress or not files))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C: do not look at the rest first

@@ -71,6 +71,27 @@ def whole_file(path: str | Path, mode: str = "w", **options: Any) -> Iterator[IO
 
 
 @contextmanager
+def unfinished_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder beside `target`, to make something in and rename it when it is whole; gone when the block ends.
+
+    Raises:
+        NotWritten: no right to write there, or no room.
+    """
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=unfinished_name(target.name), dir=target.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unfinished_name(name: str) -> str:
+    """How the folder begins in which something of this name is made; a name may be as long as a system allows."""
+    return f".{name[:100]}-unfinished-"
+
+
+@contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Whatever the system says against writing a file becomes `NotWritten`, one sentence with a cure."""
     try:

@@ -15,8 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -40,7 +38,7 @@ from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.layouts import visible_folders
 from mrkd_edu.runtime.cache import cache_folder
 from mrkd_edu.runtime.hardware import format_name, pick_device
-from mrkd_edu.runtime.writing import check_room, explained, whole_file
+from mrkd_edu.runtime.writing import check_room, explained, unfinished_folder, whole_file
 from mrkd_edu.sources.archive import unpack
 from mrkd_edu.study.prepare import Plan
 from mrkd_edu.study.run import home_of, trained_by
@@ -175,9 +173,7 @@ def open_bundle(path: str | Path, *, progress: bool = True) -> Bundle:
     path, home = as_path(path), cache_folder()
     check_file(path)
     check_room(home, path.stat().st_size)
-    with explained(home):
-        unfinished = Path(tempfile.mkdtemp(prefix=".bundle-", dir=home))
-    try:
+    with unfinished_folder(home / "bundle") as unfinished:
         unpack(path, unfinished, suffixes=(".json", ".txt", ".png", ".safetensors"), progress=progress)
         contents = _read_contents(path, unfinished)
         opened = Bundle(path, size=path.stat().st_size)
@@ -204,8 +200,6 @@ def open_bundle(path: str | Path, *, progress: bool = True) -> Bundle:
                 f"torch {here[0]} in {here[1]}. They are taken all the same, and give the numbers of that machine."
             )
         return opened
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _take_runs(runs: list[dict[str, Any]], unfinished: Path, home: Path, opened: Bundle) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import tempfile
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -24,13 +23,13 @@ from mrkd_edu.data.files import DataError, as_path
 from mrkd_edu.data.folder import AnomalyFolder, digest_of
 from mrkd_edu.data.images import IMAGE_SUFFIXES, list_images, read_mask
 from mrkd_edu.data.layouts import MASK_ENDINGS, listed, stem_of, visible_folders
-from mrkd_edu.inspection.looks import at_all
+from mrkd_edu.runtime.batches import side_by_side
 from mrkd_edu.runtime.names import cell, readable
 from mrkd_edu.runtime.tables import write_table
-from mrkd_edu.runtime.writing import check_room, explained, whole_file
+from mrkd_edu.runtime.writing import check_room, explained, unfinished_folder, whole_file
 from mrkd_edu.sources.phone import GROWS, Photo, see, write_converted
 from mrkd_edu.sources.photo_folders import TABLE, check_folders, harmless, kind_name, kinds_of, photos_in
-from mrkd_edu.sources.place import hidden, our_turn
+from mrkd_edu.sources.place import our_turn
 
 COLUMNS = ("file", "from", "why", "content")
 ROOM = 1.05  # of what the files have, for the folders
@@ -130,7 +129,7 @@ def plan_photos(
     if bad is not None:
         kinds |= kinds_of(plan.left_out, bad, masks)
     paths = [path for of_kind in kinds.values() for path in of_kind]
-    seen = dict(zip(paths, at_all(see, paths, "photos", progress), strict=True))
+    seen = dict(zip(paths, side_by_side(see, paths, what="photos", progress=progress), strict=True))
     _check_apart(plan, kinds, seen)
     names: dict[Path, str] = {}  # of the bad ones: their place without suffix, for the mask
     for kind, of_kind in kinds.items():
@@ -164,6 +163,7 @@ def take_photos(
         writing.NotWritten: no room, or no right to write there.
 
     Example:
+        >>> import tempfile
         >>> from PIL import Image
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for i, name in enumerate(("fine/a.jpg", "fine/b.jpg", "broken/c.jpg")):
@@ -178,12 +178,10 @@ def take_photos(
         if os.path.lexists(plan.out) and not _empty(plan.out):
             _check_same(plan)
             return _told(plan, already=True)
-        with explained(plan.out):
-            check_room(plan.out.parent, int(ROOM * sum(item.bytes for item in plan.items)))
-            unfinished = Path(tempfile.mkdtemp(prefix=hidden(plan.out.name), dir=plan.out.parent))
-        try:
+        check_room(plan.out.parent, int(ROOM * sum(item.bytes for item in plan.items)))
+        with unfinished_folder(plan.out) as unfinished:
             made = unfinished / plan.out.name
-            at_all(partial(_copy, made), plan.items, "copying", progress)
+            side_by_side(partial(_copy, made), plan.items, what="copying", progress=progress)
             rows = [(cell(item.to), cell(str(item.source)), item.why, item.content) for item in plan.items]
             rows += [("", cell(name), readable(f"left out: {why}"), "") for name, why in plan.left_out]
             write_table(made / TABLE, COLUMNS, rows)
@@ -192,8 +190,6 @@ def take_photos(
                 if _empty(plan.out):
                     plan.out.rmdir()
                 made.rename(plan.out)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
     return _told(plan)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from mrkd_edu.data.folder import AnomalyFolder
 from mrkd_edu.data.images import read_mask
 from mrkd_edu.data.layouts import listed, visible_folders
 from mrkd_edu.runtime.names import readable, tell
-from mrkd_edu.runtime.writing import alone, check_room, explained
+from mrkd_edu.runtime.writing import alone, check_room, explained, unfinished_folder, unfinished_name
 from mrkd_edu.sources.archive import stem_of_archive, unpack
 from mrkd_edu.sources.convert import CONVERTERS, Conversion, native, recognised
 from mrkd_edu.sources.record import Record, check_free, files_in, new_record, read_record, write_record
@@ -64,7 +63,7 @@ def our_turn(root: Path, name: str) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
     waits = partial(tell, f"Another program makes {readable(name)} just now: waiting for it.")
     with alone(root / f".{name[:100]}.lock", "", waits):
-        for left in root.glob(f"{escape(hidden(name))}*"):
+        for left in root.glob(f"{escape(unfinished_name(name))}*"):
             shutil.rmtree(left, ignore_errors=True)
         yield
 
@@ -99,10 +98,7 @@ def place(
     left_out: list[str] = []
     if entry and not any_version:
         _check_version(entry, source, sha256)  # before anything of it is unpacked
-    with explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=hidden(target.name), dir=target.parent))
-    try:
+    with unfinished_folder(target) as unfinished:
         ours = not os.path.isdir(source)
         top = unfinished / "unpacked" / stem_of_archive(source) if ours else source
         if ours:
@@ -133,8 +129,6 @@ def place(
         record = new_record(entry, source, sha256, left_out)
         record["categories"] = {**(before["categories"] if before else {}), **categories}
         _into_place(made, target, record)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return Placed(target, list(categories), sum(categories.values()), left_out=left_out, problems=problems)
 
 
@@ -198,8 +192,3 @@ def _check_version(entry: DataSet, source: Path, sha256: str | None, found: Coun
             f"whole: get it again from {entry.page}. Is it another version that you want?  mrkd-edu data import "
             f"{source} --any-version"
         )
-
-
-def hidden(name: str) -> str:
-    """How the folder begins in which something is made; a name may be as long as a system allows."""
-    return f".{name[:100]}-unfinished-"

@@ -17,10 +17,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,12 +26,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from mrkd_edu.data.files import DataError, check_file
 from mrkd_edu.data.layouts import LITTER
+from mrkd_edu.runtime.batches import side_by_side
 from mrkd_edu.runtime.cache import cache_folder
-from mrkd_edu.runtime.writing import explained
+from mrkd_edu.runtime.writing import explained, unfinished_folder
 from mrkd_edu.toy.pairs import (
     TEST_DEFECTIVE,
     TEST_GOOD,
@@ -154,28 +152,17 @@ def cached_toy(category: str = "metal", *, progress: bool = False, **settings: A
 
 def _write(target: Path, record: dict[str, Any], progress: bool) -> None:
     """Make the data set of this record next to `target`, then put it there in one step, unless it is taken."""
-    category = record["settings"]["category"]
-    with explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{category}-unfinished-", dir=target.parent))
-    pool = ThreadPoolExecutor(PAINTERS)  # numpy and OpenCV let go of the interpreter while they work
-    try:
-        with explained(target):
-            jobs = _jobs(record)
-            label = f"toy factory: {category}"
-            done = pool.map(partial(_paint, unfinished), jobs)
-            for _ in tqdm(done, label, len(jobs), unit="image", disable=not progress):
-                pass
-            (unfinished / "toy.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            unfinished.chmod(0o755)  # a temporary folder is private; a data set is not
-            try:
-                unfinished.rename(target)
-            except OSError:
-                if not os.path.exists(target):
-                    raise  # otherwise another process made it meanwhile
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error: do not paint the rest first
-        shutil.rmtree(unfinished, ignore_errors=True)
+    label = f"toy factory: {record['settings']['category']}"
+    with unfinished_folder(target) as unfinished, explained(target):
+        paint = partial(_paint, unfinished)  # numpy and OpenCV let go of the interpreter while they work
+        side_by_side(paint, _jobs(record), PAINTERS, what=label, unit="image", progress=progress)
+        (unfinished / "toy.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        unfinished.chmod(0o755)  # a temporary folder is private; a data set is not
+        try:
+            unfinished.rename(target)
+        except OSError:
+            if not os.path.exists(target):
+                raise  # otherwise another process made it meanwhile
 
 
 def _paint(folder: Path, job: Callable[[], dict[str, Array]]) -> None:
